@@ -1,0 +1,163 @@
+import type { ArtifactName, Scope } from "./identity.ts";
+
+/** What kind of artifact a record holds; the numbers are on disk and never change meaning. */
+export const kinds = {
+  blob: 1,
+  keyValue: 2,
+  actionResult: 3,
+  gradle: 4,
+  nx: 5,
+  metro: 6,
+  module: 7,
+} as const;
+export type Kind = keyof typeof kinds;
+
+/**
+ * Where an artifact lies and what it is: one row of the index without its names.
+ * Sizes and offsets are bytes; seq, version and origin are whole numbers up to 2^53-1.
+ */
+export type Manifest = {
+  readonly id: Uint8Array;
+  /** Number of the file that holds the body behind a header with this id. */
+  readonly file: number;
+  /** Place of that header in the file. */
+  readonly offsetBytes: number;
+  /** Length of the metadata between header and body; 0 for a large file, whose body starts after its first page. */
+  readonly metadataBytes: number;
+  readonly sizeBytes: number;
+  readonly seq: number;
+  /** Hybrid clock stamp: higher is newer, on this node and over the mesh. */
+  readonly version: number;
+  readonly origin: number;
+  /** Low 52 bits of the integrity digest. */
+  readonly digest: number;
+  readonly kind: number;
+  readonly flags: number;
+};
+
+/** Bits of `Manifest.flags`; on disk. */
+export const manifestFlags = {
+  deleted: 1,
+  /** The record carries attributes to be returned with the body: ask `attributes`. */
+  hasAttributes: 2,
+  /** The body lies in a file of its own. */
+  large: 4,
+  /** Version and origin were raised without a new body, so the header at the row's place has older ones. */
+  rowOnlyUpdate: 8,
+  /** The content type is application/json rather than application/octet-stream. */
+  json: 16,
+} as const;
+
+/** Names are lower-case; all values together at most 1 KiB. Returned as they were given. */
+export type Attributes = Readonly<Record<string, string>>;
+
+/** A body that was streamed to a file of its own, synced, and waits to be committed or discarded. */
+export type StagedBody = {
+  readonly file: number;
+  readonly sizeBytes: number;
+  readonly digest: bigint;
+};
+
+/** One change, as a message: nothing in it points back at the request that made it. */
+export type Change =
+  | {
+      readonly op: "put";
+      readonly name: ArtifactName;
+      readonly kind: Kind;
+      /** `firstWins`: what is there stays and the answer is "exists". `lastWins`: what is there is replaced. */
+      readonly rule: "firstWins" | "lastWins";
+      readonly contentType: "application/octet-stream" | "application/json";
+      readonly body: Uint8Array | StagedBody;
+      /** SHA-256 that the client declared or the protocol names and that was verified; null when neither. */
+      readonly sha256: Uint8Array | null;
+      readonly attributes: Attributes;
+      /** Who wrote it, at most 256 bytes of UTF-8; empty while no identity is known. */
+      readonly writer: string;
+    }
+  | { readonly op: "delete"; readonly name: ArtifactName; readonly kind: Kind }
+  | { readonly op: "clean"; readonly scope: Scope };
+
+export type Outcome =
+  | { readonly at: "stored"; readonly manifest: Manifest }
+  | { readonly at: "exists"; readonly manifest: Manifest }
+  | { readonly at: "deleted"; readonly version: number }
+  /** A delete of what was not there; nothing was written. */
+  | { readonly at: "absent" }
+  | { readonly at: "cleaned"; readonly version: number };
+
+/** A body on its way out. Ends are exclusive. */
+export type Body =
+  /** Whole bytes, checked; valid until the next call into the store: copy or send before any await. */
+  | { readonly at: "bytes"; readonly bytes: Uint8Array }
+  /** The wanted range from the cache of bodies, checked when it entered. */
+  | { readonly at: "blob"; readonly blob: Blob }
+  /** A checked stretch of a file, to be sent by the kernel. */
+  | {
+      readonly at: "slice";
+      readonly path: string;
+      readonly startBytes: number;
+      readonly endBytes: number;
+    }
+  /** The body must be checked first: await `done`, then open again. */
+  | { readonly at: "check"; readonly done: Promise<void> }
+  /** The bytes are gone or damaged: a miss. The row is quarantined, an event was sent. */
+  | { readonly at: "damaged" };
+
+/** Streams one body into a file of its own. After any fault, call `discard`. */
+export interface Stage {
+  /** Bytes taken so far. */
+  readonly sizeBytes: number;
+  write(chunk: Uint8Array): Promise<void>;
+  /** Ends the body and makes file and folder durable. `name` is written into the first page. */
+  finish(name: ArtifactName): Promise<StagedBody>;
+  /** Reads back a body that turned out small (at most 1 MiB), so that it can be committed from memory. */
+  readBack(): Uint8Array;
+  /** Removes the file. */
+  discard(): void;
+}
+
+export type StoreState =
+  | { readonly at: "recovering"; readonly doneBytes: number; readonly totalBytes: number }
+  | { readonly at: "serving" }
+  | { readonly at: "readOnly"; readonly reason: string }
+  | { readonly at: "closed" };
+
+/** Figures for status pages and metrics. Counts since the start of the process, except where said. */
+export type StoreUsage = {
+  readonly usedBytes: number;
+  readonly capacityBytes: number;
+  readonly freeBytes: number;
+  readonly segmentCount: number;
+  readonly largeFileCount: number;
+  readonly artifactCommits: number;
+  readonly groups: number;
+  readonly head: number;
+  readonly tombstoneCount: number;
+  readonly damagedBodies: number;
+  readonly walBytes: number;
+};
+
+/**
+ * The store of one node. `find` and `open` are synchronous and local; `commit` is asynchronous and message-shaped.
+ * Until recovery ends every method that needs the index throws Fault "unavailable".
+ */
+export interface Store {
+  state(): StoreState;
+  /** The live artifact under this name, or null: absent, deleted, cleaned or quarantined. */
+  find(name: ArtifactName): Manifest | null;
+  /** The body from `startBytes` (inclusive) to `endBytes` (exclusive); both within the size. */
+  open(manifest: Manifest, startBytes: number, endBytes: number): Body;
+  /** Attributes that were given with the put; empty when none. */
+  attributes(manifest: Manifest): Attributes;
+  /** A new stage. Throws Fault "full" when `expectedBytes` (0 when unknown) would exceed the capacity. */
+  stage(expectedBytes: number): Stage;
+  /**
+   * Resolves when the change is durable and visible. Rejects with Fault "full" (nothing stored), "unavailable"
+   * (nothing stored) or "outcomeUnknown" (cut the connection without a status).
+   * A staged body belongs to the store from here on, whatever the outcome.
+   */
+  commit(change: Change): Promise<Outcome>;
+  usage(): StoreUsage;
+  /** Ends the waiting commits and closes all files. */
+  close(): Promise<void>;
+}
