@@ -58,22 +58,28 @@ export type StagedBody = {
   readonly digest: bigint;
 };
 
+/** What is kept beside a body. */
+export type BodyFacts = {
+  readonly kind: Kind;
+  /** SHA-256 that the client declared or the protocol names and that was verified; null when neither. */
+  readonly sha256: Uint8Array | null;
+  readonly attributes: Attributes;
+  /** Who wrote it, at most 256 bytes of UTF-8; empty while no identity is known. */
+  readonly writer: string;
+};
+
+export type PutChange = BodyFacts & {
+  readonly op: "put";
+  readonly name: ArtifactName;
+  /** `firstWins`: what is there stays and the answer is "exists". `lastWins`: what is there is replaced. */
+  readonly rule: "firstWins" | "lastWins";
+  readonly contentType: "application/octet-stream" | "application/json";
+  readonly body: Uint8Array | StagedBody;
+};
+
 /** One change, as a message: nothing in it points back at the request that made it. */
 export type Change =
-  | {
-      readonly op: "put";
-      readonly name: ArtifactName;
-      readonly kind: Kind;
-      /** `firstWins`: what is there stays and the answer is "exists". `lastWins`: what is there is replaced. */
-      readonly rule: "firstWins" | "lastWins";
-      readonly contentType: "application/octet-stream" | "application/json";
-      readonly body: Uint8Array | StagedBody;
-      /** SHA-256 that the client declared or the protocol names and that was verified; null when neither. */
-      readonly sha256: Uint8Array | null;
-      readonly attributes: Attributes;
-      /** Who wrote it, at most 256 bytes of UTF-8; empty while no identity is known. */
-      readonly writer: string;
-    }
+  | PutChange
   | { readonly op: "delete"; readonly name: ArtifactName; readonly kind: Kind }
   | { readonly op: "clean"; readonly scope: Scope };
 
@@ -108,8 +114,8 @@ export interface Stage {
   /** Bytes taken so far. */
   readonly sizeBytes: number;
   write(chunk: Uint8Array): Promise<void>;
-  /** Ends the body and makes file and folder durable. `name` is written into the first page. */
-  finish(name: ArtifactName): Promise<StagedBody>;
+  /** Ends the body and makes file and folder durable. Name and facts go into the first page; commit with the same. */
+  finish(name: ArtifactName, facts: BodyFacts): Promise<StagedBody>;
   /** Reads back a body that turned out small (at most 1 MiB), so that it can be committed from memory. */
   readBack(): Uint8Array;
   /** Removes the file. */

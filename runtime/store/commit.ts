@@ -1,0 +1,344 @@
+import type { Clock } from "../base/clock.ts";
+import { asFault, Fault } from "../base/fault.ts";
+import type { CatalogView } from "./catalog-view.ts";
+import { GroupBuffer, groupBytesMax, groupChangesMax } from "./group.ts";
+import type { IndexBatch, Mark } from "./index.ts";
+import type { Journal, LogTail } from "./journal.ts";
+import { metadataBytesMax } from "./metadata.ts";
+import { GroupPlan, type Stamps } from "./plan.ts";
+import { pieceCount, recordHeaderBytes } from "./record.ts";
+import type { Space } from "./space.ts";
+import type { Change, Outcome, StagedBody } from "./store.ts";
+
+/** Changes that may wait for the group before them: about 16 full groups. Beyond it a request is shed. */
+const waitingChangesMax = 4_096;
+
+type Waiter = {
+  readonly change: Change;
+  readonly bytes: number;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (fault: Fault) => void;
+};
+
+/** A change of the group with what was decided for it. `isWritten`: its record is part of the group. */
+type Decided = { readonly waiter: Waiter; readonly outcome: Outcome; readonly isWritten: boolean };
+
+export type CommitterOptions = {
+  readonly view: CatalogView;
+  readonly journal: Journal;
+  readonly space: Space;
+  readonly clock: Clock;
+  readonly origin: number;
+  readonly segmentBytesMax: number;
+  readonly stamps: Stamps;
+  /** Holds the group for a moment when the write-ahead log of the index has grown too long. */
+  readonly beforeGroup: () => Promise<void>;
+  readonly afterGroup: () => void;
+  /**
+   * The index refused a batch: opens it again and repeats the batch, for at most one second.
+   * "done": it has the rows. "void": it has not and will not. "rebuild": it is corrupt; the log keeps the group.
+   */
+  readonly repairIndex: (batch: IndexBatch) => Promise<"done" | "void" | "rebuild">;
+  /** The store cannot write any more; it reads on and heals itself in the background. */
+  readonly stop: (reason: string, broken: "log" | "index") => void;
+};
+
+/** Figures since the start of the process. */
+export type CommitCounts = { groups: number; changes: number };
+
+/** The single committer: the only place that gives out seqs and versions, appends to the log and writes the index. */
+export class Committer {
+  readonly #options: CommitterOptions;
+  readonly #buffer = new GroupBuffer();
+  readonly #waiting: Waiter[] = [];
+  readonly counts: CommitCounts = { groups: 0, changes: 0 };
+  #running: Promise<void> | null = null;
+  #stopped: Fault | null = null;
+  #head: number;
+
+  constructor(options: CommitterOptions) {
+    this.#options = options;
+    this.#head = options.stamps.seq;
+  }
+
+  /** The seq up to which everything is durable and visible. */
+  get head(): number {
+    return this.#head;
+  }
+
+  commit(change: Change): Promise<Outcome> {
+    if (this.#stopped !== null) return Promise.reject(this.#stopped);
+    if (this.#waiting.length >= waitingChangesMax) {
+      const fault = new Fault("overloaded", "Cannot queue the write: 4,096 changes wait already");
+      return Promise.reject(fault);
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ change, bytes: bodyBytesOf(change), resolve, reject });
+      this.#running ??= this.#run();
+    });
+  }
+
+  /** Refuses everything from here on and waits for the group under way. */
+  async close(fault: Fault): Promise<void> {
+    this.#stopped ??= fault;
+    await this.#running;
+    for (const waiter of this.#waiting.splice(0)) this.#refuse(waiter, fault);
+  }
+
+  /** Resolves when no group is under way. */
+  async settled(): Promise<void> {
+    await this.#running;
+  }
+
+  /** Takes changes again after a stop whose cause is gone. */
+  resume(): void {
+    this.#stopped = null;
+  }
+
+  async #run(): Promise<void> {
+    // One turn of the loop lets requests that arrived together share the first group.
+    await Promise.resolve();
+    while (this.#waiting.length > 0 && this.#stopped === null) {
+      const waiters = this.#takeGroup();
+      try {
+        await this.#commitGroup(waiters);
+      } catch (error) {
+        // Only an assertion or a bug gets here: nothing is known of the group, and nothing more may be written.
+        this.#halt(`a group failed in an unknown way: ${asFault(error).message}`, "index");
+        this.#cut(waiters, error);
+      }
+    }
+    if (this.#stopped !== null) {
+      for (const waiter of this.#waiting.splice(0)) this.#refuse(waiter, this.#stopped);
+    }
+    this.#running = null;
+  }
+
+  #takeGroup(): Waiter[] {
+    let bytes = 0;
+    let count = 0;
+    for (const waiter of this.#waiting) {
+      if (count === groupChangesMax || (count > 0 && bytes + waiter.bytes > groupBytesMax)) break;
+      bytes += waiter.bytes;
+      count += 1;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #commitGroup(taken: Waiter[]): Promise<void> {
+    const { journal, segmentBytesMax, beforeGroup, afterGroup } = this.#options;
+    await beforeGroup();
+    const waiters = this.#admit(taken);
+    if (waiters.length === 0) return;
+    if (!journal.fits(roomFor(waiters), segmentBytesMax)) {
+      const fault = await this.#attempt(() => journal.startSuccessor());
+      if (fault !== null) {
+        for (const waiter of waiters) this.#refuse(waiter, asRefusal(fault));
+        return;
+      }
+    }
+    const before = journal.tail;
+    // 1. Decide and stamp. A crash here leaves nothing.
+    const { plan, decided } = this.#decide(waiters);
+    if (plan.isEmpty) {
+      for (const { waiter, outcome } of decided) this.#answer(waiter, outcome);
+      return;
+    }
+    // 2. and 3. The records, whole and synced. A crash here leaves a tail that recovery takes or sets aside.
+    const fault = await this.#attempt(() =>
+      journal.append(this.#buffer.bytes(), this.#buffer.chain),
+    );
+    if (fault !== null) {
+      await this.#voidGroup(decided, asRefusal(fault));
+      return;
+    }
+    // 4. Rows and mark in one transaction. A crash before it is cured by replay from the old mark.
+    const batch = this.#batchOf(plan, journal.tail);
+    if (!(await this.#index(batch, decided, before))) return;
+    // 5. Visible from here on; then the answers.
+    this.#publish(plan, batch);
+    for (const { waiter, outcome } of decided) this.#answer(waiter, outcome);
+    afterGroup();
+  }
+
+  /** Refuses what there is no room for; cleans and deletes go on when puts cannot. */
+  #admit(waiters: Waiter[]): Waiter[] {
+    const { space } = this.#options;
+    const room = roomFor(waiters);
+    const noPuts = space.refusePut(room);
+    if (noPuts === null) return waiters;
+    const small = waiters.filter((waiter) => waiter.change.op !== "put");
+    const noCleans = small.length === 0 ? null : space.refuseClean(roomFor(small));
+    const admitted: Waiter[] = [];
+    for (const waiter of waiters) {
+      const refusal = waiter.change.op === "put" ? noPuts : noCleans;
+      if (refusal === null) admitted.push(waiter);
+      else this.#refuse(waiter, refusal);
+    }
+    return admitted;
+  }
+
+  #decide(waiters: readonly Waiter[]): { plan: GroupPlan; decided: Decided[] } {
+    const { view, journal, stamps, origin, clock } = this.#options;
+    const buffer = this.#buffer;
+    const { file, endBytes, chain } = journal.tail;
+    buffer.reset(endBytes, chain, journal.seed);
+    const wallMs = clock.wallMs();
+    const plan = new GroupPlan({ view, buffer, stamps, origin, wallMs, file });
+    const decided: Decided[] = [];
+    for (const waiter of waiters) {
+      const lengthBytes = buffer.lengthBytes;
+      const chainBefore = buffer.chain;
+      try {
+        const outcome = plan.decide(waiter.change);
+        decided.push({ waiter, outcome, isWritten: buffer.lengthBytes > lengthBytes });
+      } catch (error) {
+        buffer.cut(lengthBytes, chainBefore);
+        this.#refuse(waiter, asFault(error));
+      }
+    }
+    return { plan, decided };
+  }
+
+  #batchOf(plan: GroupPlan, tail: LogTail): IndexBatch {
+    const { view, stamps } = this.#options;
+    const mark: Mark = {
+      file: tail.file,
+      offsetBytes: tail.endBytes,
+      chain: tail.chain,
+      seq: stamps.seq,
+      version: stamps.version,
+      fileHigh: view.files.high,
+    };
+    const quarantined = view.quarantine.fresh();
+    return { rows: plan.rows, tombstones: plan.tombstones, mark, quarantined };
+  }
+
+  /** Step 4 with its cures; false when the group did not make it and its waiters were told. */
+  async #index(batch: IndexBatch, decided: readonly Decided[], before: LogTail): Promise<boolean> {
+    const { view, journal, repairIndex } = this.#options;
+    try {
+      view.index.apply(batch);
+      return true;
+    } catch (error) {
+      const verdict = await repairIndex(batch);
+      if (verdict === "done") return true;
+      const fault = asFault(error);
+      if (verdict === "rebuild") {
+        this.#halt(fault.message, "index");
+        this.#cut(
+          decided.map(({ waiter }) => waiter),
+          error,
+        );
+        return false;
+      }
+      journal.voidBack(before);
+      await this.#voidGroup(decided, asRefusal(fault));
+      this.#halt(fault.message, "index");
+      return false;
+    }
+  }
+
+  /**
+   * Makes sure that the records of a failed group are never read, and only then refuses its waiters.
+   * When not even that can be written, nobody can say how it will end: the waiters are cut without a status.
+   */
+  async #voidGroup(decided: readonly Decided[], refusal: Fault): Promise<void> {
+    const fault = await this.#attempt(() => this.#options.journal.startSuccessor());
+    if (fault !== null) {
+      this.#halt(`no new segment could be started: ${fault.message}`, "log");
+      this.#cut(
+        decided.map(({ waiter }) => waiter),
+        fault,
+      );
+      return;
+    }
+    for (const { waiter, outcome, isWritten } of decided) {
+      if (!isWritten && !dependsOnGroup(outcome, this.#head)) this.#answer(waiter, outcome);
+      else this.#refuse(waiter, refusal);
+    }
+  }
+
+  #publish(plan: GroupPlan, batch: IndexBatch): void {
+    const { cache, tombstones, quarantine } = this.#options.view;
+    for (const row of plan.rows) cache.put(row);
+    plan.cleanedScopes.forEach((scope, i) => {
+      tombstones.raise(scope.hashKey, plan.tombstones[i]?.version ?? 0);
+    });
+    quarantine.settle(batch.quarantined.length);
+    this.#head = batch.mark.seq;
+    this.counts.groups += 1;
+    this.counts.changes += plan.rows.length + plan.tombstones.length;
+  }
+
+  #answer(waiter: Waiter, outcome: Outcome): void {
+    if (outcome.at !== "stored") this.#dropStaged(waiter.change);
+    waiter.resolve(outcome);
+  }
+
+  #refuse(waiter: Waiter, fault: Fault): void {
+    this.#dropStaged(waiter.change);
+    waiter.reject(fault);
+  }
+
+  /** The outcome is not known: large files stay, since their records may be found by recovery. */
+  #cut(waiters: readonly Waiter[], cause: unknown): void {
+    const fault = new Fault("outcomeUnknown", "The store failed while it wrote", { cause });
+    for (const waiter of waiters) waiter.reject(fault);
+  }
+
+  #dropStaged(change: Change): void {
+    if (change.op !== "put" || change.body instanceof Uint8Array) return;
+    dropLargeFile(this.#options.view, change.body);
+  }
+
+  #halt(reason: string, broken: "log" | "index"): void {
+    const text = `The store does not take writes now: ${reason}`;
+    this.#stopped ??= new Fault("unavailable", text);
+    this.#options.stop(reason, broken);
+  }
+
+  async #attempt(run: () => Promise<void>): Promise<Fault | null> {
+    try {
+      await run();
+      return null;
+    } catch (error) {
+      return asFault(error);
+    }
+  }
+}
+
+/** A body that lost the race or was refused: no record names its file. */
+function dropLargeFile(view: CatalogView, staged: StagedBody): void {
+  try {
+    view.files.removeLarge(staged.file);
+  } catch {
+    // It stays as a file without a reference, which the next start removes.
+  }
+}
+
+/** Whether an "exists" rests on a record of the group that failed. */
+function dependsOnGroup(outcome: Outcome, head: number): boolean {
+  return outcome.at === "exists" && outcome.manifest.seq > head;
+}
+
+function bodyBytesOf(change: Change): number {
+  if (change.op !== "put") return 0;
+  return change.body instanceof Uint8Array ? change.body.length : 0;
+}
+
+/** Upper bound of what a group takes in the segment. */
+function roomFor(waiters: readonly Waiter[]): number {
+  let bytes = 0;
+  for (const waiter of waiters) {
+    bytes += recordHeaderBytes + metadataBytesMax + waiter.bytes + 4 * pieceCount(waiter.bytes);
+  }
+  return bytes;
+}
+
+/** What a client is told of a failed write: "full" when the disk was, "unavailable" for every other reason. */
+function asRefusal(fault: Fault): Fault {
+  if (fault.code === "full") return fault;
+  const text = "The write failed and nothing was stored: see the log of the node";
+  return new Fault("unavailable", text, { cause: fault });
+}

@@ -1,0 +1,13 @@
+import { Fault, systemCode } from "../base/fault.ts";
+
+/** Translates an error of SQLite: "damaged" when the file itself is corrupt, "unavailable" for everything else. */
+export function asIndexFault(error: unknown): Fault {
+  if (error instanceof Fault) return error;
+  const name = systemCode(error) ?? "";
+  const text = error instanceof Error ? error.message : String(error);
+  const isDamaged = name.startsWith("SQLITE_CORRUPT") || name.startsWith("SQLITE_NOTADB");
+  if (isDamaged) return new Fault("damaged", `The index is damaged: ${text}`, { cause: error });
+  return new Fault("unavailable", `The index cannot be used now: ${name} ${text}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,144 @@
+import { Database } from "bun:sqlite";
+import { Fault } from "../base/fault.ts";
+import { realDisk } from "../base/real-disk.ts";
+import { MiB } from "../base/units.ts";
+import { checkLargeFile } from "./check-large.ts";
+import type { WorkerJob, WorkerReply, WorkerRequest } from "./worker-protocol.ts";
+
+declare const self: Worker;
+
+/** Rows of one read transaction of a sweep: a long one would keep checkpoints from ending. */
+const sweepRows = 10_000;
+
+type Steps = Generator<void, unknown>;
+type Running = { readonly number: number; readonly steps: Steps };
+
+/** Jobs by urgency; within one class they take turns. */
+const queues: Record<"checkpoint" | "check" | "sweep", Running[]> = {
+  checkpoint: [],
+  check: [],
+  sweep: [],
+};
+
+let indexPath = "";
+let database: Database | null = null;
+let isTurning = false;
+
+self.onmessage = (event: MessageEvent<WorkerRequest>) => {
+  const { number, job } = event.data;
+  const running = { number, steps: start(job) };
+  if (job.op === "open" || job.op === "release" || job.op === "checkpoint") {
+    queues.checkpoint.push(running);
+  } else if (job.op === "check") queues.check.push(running);
+  else queues.sweep.push(running);
+  if (!isTurning) turn();
+};
+
+/** Runs one step of the most urgent job, then lets messages in. */
+function turn(): void {
+  const queue = [queues.checkpoint, queues.check, queues.sweep].find((jobs) => jobs.length > 0);
+  const running = queue?.shift();
+  isTurning = running !== undefined;
+  if (queue === undefined || running === undefined) return;
+  try {
+    const step = running.steps.next();
+    if (step.done === true) reply({ number: running.number, value: step.value });
+    else queue.push(running);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    reply({ number: running.number, error: message });
+  }
+  setImmediate(turn);
+}
+
+function reply(message: WorkerReply): void {
+  self.postMessage(message);
+}
+
+function start(job: WorkerJob): Steps {
+  switch (job.op) {
+    case "open":
+      return once(() => {
+        indexPath = job.indexPath;
+      });
+    case "release":
+      return once(releaseIndex);
+    case "checkpoint":
+      return once(() => {
+        connect().exec("PRAGMA wal_checkpoint(PASSIVE)");
+      });
+    case "check":
+      return check(job.path, job.expected);
+    case "unreferenced":
+      return findUnreferenced(job.candidates);
+    case "ballast":
+      return makeBallast(job.path, job.sizeBytes);
+  }
+}
+
+function* once(run: () => void): Steps {
+  yield;
+  run();
+  return undefined;
+}
+
+function connect(): Database {
+  if (database !== null) return database;
+  database = new Database(indexPath, { create: false, readwrite: true });
+  database.exec("PRAGMA busy_timeout = 5000");
+  return database;
+}
+
+function releaseIndex(): void {
+  database?.close();
+  database = null;
+}
+
+function* check(
+  path: string,
+  expected: Parameters<typeof checkLargeFile>[1],
+): Generator<void, boolean> {
+  const file = realDisk.open(path, "read");
+  if (file === null) return false;
+  try {
+    return yield* checkLargeFile(file, expected);
+  } finally {
+    file.close();
+  }
+}
+
+function* findUnreferenced(candidates: readonly number[]): Generator<void, number[]> {
+  const unreferenced = new Set(candidates);
+  const page = connect().prepare<{ id: Uint8Array; file: number }, [Uint8Array, number]>(
+    "SELECT id, file FROM artifact WHERE id > ? ORDER BY id LIMIT ?",
+  );
+  let after: Uint8Array = new Uint8Array(0);
+  for (;;) {
+    const rows = page.all(after, sweepRows);
+    for (const row of rows) unreferenced.delete(row.file);
+    const last = rows.at(-1);
+    if (last === undefined) return [...unreferenced];
+    after = last.id;
+    yield;
+  }
+}
+
+function* makeBallast(path: string, sizeBytes: number): Steps {
+  const found = realDisk.sizeBytes(path);
+  if (found === sizeBytes) return;
+  if (found !== null) realDisk.remove(path);
+  const file = realDisk.create(path);
+  try {
+    const zeros = new Uint8Array(MiB);
+    for (let at = 0; at < sizeBytes; at += zeros.length) {
+      file.write(zeros.subarray(0, Math.min(zeros.length, sizeBytes - at)), at);
+      yield;
+    }
+    file.sync();
+  } catch (error) {
+    realDisk.remove(path);
+    throw new Fault("full", `Cannot make the ballast ${path}`, { cause: error });
+  } finally {
+    file.close();
+  }
+}

@@ -1,0 +1,149 @@
+import { assert } from "../base/assert.ts";
+import type { Manifest } from "./store.ts";
+
+/** Ways of a set: a look-up compares at most this many ids. */
+const ways = 8;
+const idWords = 8;
+const numbersPerEntry = 7;
+
+/** Memory of one entry: id, seven 64-bit numbers, metadata length, kind, flags, use mark. */
+export const manifestCacheEntryBytes = idWords * 4 + numbersPerEntry * 8 + 4 + 3;
+
+/**
+ * Manifests of live artifacts, in typed arrays: no garbage, a fixed size, and pages that were never used cost nothing.
+ * An id belongs to one set of eight entries; within a full set the first entry without a use mark since the last
+ * round gives way. Whole 32-byte ids are compared.
+ */
+export class ManifestCache {
+  readonly #setMask: number;
+  readonly #ids: Uint32Array;
+  readonly #numbers: Float64Array;
+  readonly #metadataBytes: Uint32Array;
+  readonly #kinds: Uint8Array;
+  readonly #flags: Uint8Array;
+  /** 0 empty, 1 filled, 2 used since the last round. */
+  readonly #marks: Uint8Array;
+  readonly #hands: Uint8Array;
+  #count = 0;
+
+  /** `maxBytes` is rounded down to a power of two of sets; at least one set. */
+  constructor(maxBytes: number) {
+    const setsMax = Math.max(1, Math.floor(maxBytes / (manifestCacheEntryBytes * ways)));
+    const sets = 2 ** Math.floor(Math.log2(setsMax));
+    assert(sets < 2 ** 28, "the sets of the manifest cache can be numbered");
+    const entries = sets * ways;
+    this.#setMask = sets - 1;
+    this.#ids = new Uint32Array(entries * idWords);
+    this.#numbers = new Float64Array(entries * numbersPerEntry);
+    this.#metadataBytes = new Uint32Array(entries);
+    this.#kinds = new Uint8Array(entries);
+    this.#flags = new Uint8Array(entries);
+    this.#marks = new Uint8Array(entries);
+    this.#hands = new Uint8Array(sets);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get capacity(): number {
+    return this.#marks.length;
+  }
+
+  get(id: Uint8Array): Manifest | null {
+    const words = toWords(id);
+    const entry = this.#locate(words);
+    if (entry < 0) return null;
+    this.#marks[entry] = 2;
+    const at = entry * numbersPerEntry;
+    const numbers = this.#numbers;
+    return {
+      id,
+      file: numbers[at]!,
+      offsetBytes: numbers[at + 1]!,
+      sizeBytes: numbers[at + 2]!,
+      seq: numbers[at + 3]!,
+      version: numbers[at + 4]!,
+      origin: numbers[at + 5]!,
+      digest: numbers[at + 6]!,
+      metadataBytes: this.#metadataBytes[entry]!,
+      kind: this.#kinds[entry]!,
+      flags: this.#flags[entry]!,
+    };
+  }
+
+  put(manifest: Manifest): void {
+    const words = toWords(manifest.id);
+    let entry = this.#locate(words);
+    if (entry < 0) entry = this.#claim(words[0]! & this.#setMask);
+    this.#ids.set(words, entry * idWords);
+    const at = entry * numbersPerEntry;
+    this.#numbers[at] = manifest.file;
+    this.#numbers[at + 1] = manifest.offsetBytes;
+    this.#numbers[at + 2] = manifest.sizeBytes;
+    this.#numbers[at + 3] = manifest.seq;
+    this.#numbers[at + 4] = manifest.version;
+    this.#numbers[at + 5] = manifest.origin;
+    this.#numbers[at + 6] = manifest.digest;
+    this.#metadataBytes[entry] = manifest.metadataBytes;
+    this.#kinds[entry] = manifest.kind;
+    this.#flags[entry] = manifest.flags;
+    this.#marks[entry] = 1;
+  }
+
+  drop(id: Uint8Array): void {
+    const entry = this.#locate(toWords(id));
+    if (entry < 0) return;
+    this.#marks[entry] = 0;
+    this.#count -= 1;
+  }
+
+  clear(): void {
+    this.#marks.fill(0);
+    this.#count = 0;
+  }
+
+  /** Entry of an id, or -1. */
+  #locate(words: Uint32Array): number {
+    const first = (words[0]! & this.#setMask) * ways;
+    for (let entry = first; entry < first + ways; entry++) {
+      if (this.#marks[entry] !== 0 && this.#sameId(words, entry * idWords)) return entry;
+    }
+    return -1;
+  }
+
+  #sameId(words: Uint32Array, at: number): boolean {
+    for (let i = 0; i < idWords; i++) if (this.#ids[at + i] !== words[i]) return false;
+    return true;
+  }
+
+  /** An entry of the set that may be overwritten: an empty one, else by second chance. */
+  #claim(set: number): number {
+    const first = set * ways;
+    for (let entry = first; entry < first + ways; entry++) {
+      if (this.#marks[entry] === 0) {
+        this.#count += 1;
+        return entry;
+      }
+    }
+    // Two rounds are enough: the first one takes away every use mark.
+    for (let step = 0; step < 2 * ways; step++) {
+      const hand = this.#hands[set]!;
+      this.#hands[set] = (hand + 1) % ways;
+      const entry = first + hand;
+      if (this.#marks[entry] === 1) return entry;
+      this.#marks[entry] = 1;
+    }
+    return first;
+  }
+}
+
+const scratch = new Uint32Array(idWords);
+const scratchBytes = new Uint8Array(scratch.buffer);
+
+/** The id as words in one shared buffer: use them before the next call. Ids may lie unaligned in bigger buffers. */
+function toWords(id: Uint8Array): Uint32Array {
+  assert(id.length === 32, "an artifact id has 32 bytes");
+  scratchBytes.set(id);
+  return scratch;
+}

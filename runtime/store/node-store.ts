@@ -1,0 +1,429 @@
+import { sleep } from "../base/clock.ts";
+import { asFault, Fault } from "../base/fault.ts";
+import type { CatalogView } from "./catalog-view.ts";
+import { findRow, isLive } from "./catalog-view.ts";
+import { Checkpoints } from "./checkpoints.ts";
+import { Committer } from "./commit.ts";
+import { StoreFiles, storeFolders } from "./files.ts";
+import type { ArtifactName } from "./identity.ts";
+import type { IndexBatch } from "./index.ts";
+import { Journal } from "./journal.ts";
+import type { Maintenance } from "./maintenance.ts";
+import { ManifestCache } from "./manifest-cache.ts";
+import type { StoreOptions, StoreSeams } from "./open.ts";
+import { Reader } from "./reader.ts";
+import { type Recovery, recover } from "./recover.ts";
+import { SharedSync } from "./shared-sync.ts";
+import { Space } from "./space.ts";
+import { LargeStage } from "./stage.ts";
+import {
+  type Attributes,
+  type Body,
+  type Change,
+  type Manifest,
+  manifestFlags,
+  type Outcome,
+  type Stage,
+  type Store,
+  type StoreState,
+  type StoreUsage,
+} from "./store.ts";
+import { Quarantine, Tombstones } from "./tombstones.ts";
+
+/** A failed index is opened again for this long before its group is given up. */
+const repairMsMax = 1_000;
+const repairPauseMs = 50;
+/** Pause between two attempts to write again after the store stopped. */
+const healPauseMs = 1_000;
+
+/** Everything that exists only between a recovery and the next. */
+type Running = {
+  readonly view: CatalogView;
+  readonly journal: Journal;
+  readonly committer: Committer;
+  readonly reader: Reader;
+  readonly storeId: Uint8Array;
+};
+
+/** The store of one node: recovery, the committer, the reader, and what heals them. */
+export class NodeStore implements Store {
+  readonly #options: StoreOptions;
+  readonly #seams: StoreSeams;
+  readonly #files: StoreFiles;
+  readonly #space: Space;
+  readonly #cache: ManifestCache;
+  readonly #largeSync: SharedSync;
+  readonly #checkpoints: Checkpoints;
+  #maintenance: Maintenance | null = null;
+  #running: Running | null = null;
+  #state: StoreState = { at: "recovering", doneBytes: 0, totalBytes: 0 };
+  #damagedBodies = 0;
+  #countsBefore = { groups: 0, changes: 0 };
+  #firstOwnFile = 0;
+  #knownEnds: ReadonlyMap<number, number> = new Map();
+  #isIndexSuspect = false;
+  /** Settles when the first recovery has ended; rejects when the directory cannot be opened at all. */
+  readonly ready: Promise<void>;
+
+  constructor(options: StoreOptions, seams: StoreSeams) {
+    const { disk } = seams;
+    const { dataDir, capacityBytes } = options;
+    this.#options = options;
+    this.#seams = seams;
+    for (const folder of storeFolders) disk.makeFolder(`${dataDir}/${folder}`);
+    this.#files = new StoreFiles(disk, dataDir);
+    this.#space = new Space({ disk, dataDir, files: this.#files, capacityBytes });
+    this.#cache = new ManifestCache(options.manifestCacheBytesMax);
+    this.#largeSync = new SharedSync(() => disk.syncFolderLater(`${dataDir}/large`));
+    this.#checkpoints = new Checkpoints({
+      clock: seams.clock,
+      walBytesMax: options.walBytesMax,
+      walBytes: () => this.#running?.view.index.walBytes() ?? 0,
+      checkpoint: () => this.#maintenance?.checkpoint() ?? Promise.resolve(),
+      onFailure: (reason) => this.#suspectIndex(reason),
+    });
+    this.ready = this.#start();
+  }
+
+  state(): StoreState {
+    return this.#state;
+  }
+
+  find(name: ArtifactName): Manifest | null {
+    const { view } = this.#need();
+    try {
+      const row = findRow(view, name.id);
+      return row !== null && isLive(view, row, name) ? row : null;
+    } catch (error) {
+      throw this.#indexTrouble(error);
+    }
+  }
+
+  open(manifest: Manifest, startBytes: number, endBytes: number): Body {
+    return this.#need().reader.open(manifest, startBytes, endBytes);
+  }
+
+  attributes(manifest: Manifest): Attributes {
+    if ((manifest.flags & manifestFlags.hasAttributes) === 0) return {};
+    return this.#need().reader.attributes(manifest) ?? {};
+  }
+
+  stage(expectedBytes: number): Stage {
+    const { storeId } = this.#need();
+    return new LargeStage({
+      disk: this.#seams.disk,
+      files: this.#files,
+      space: this.#space,
+      storeId,
+      expectedBytes,
+      syncFolder: () => this.#largeSync.sync(),
+    });
+  }
+
+  commit(change: Change): Promise<Outcome> {
+    if (this.#state.at === "serving") return this.#need().committer.commit(change);
+    return Promise.reject(this.#notServing());
+  }
+
+  usage(): StoreUsage {
+    const running = this.#running;
+    const counts = running?.committer.counts ?? { groups: 0, changes: 0 };
+    return {
+      usedBytes: this.#space.usedBytes,
+      capacityBytes: this.#space.capacityBytes,
+      freeBytes: this.#space.freeBytes(),
+      segmentCount: this.#files.segmentCount,
+      largeFileCount: this.#files.largeCount,
+      artifactCommits: this.#countsBefore.changes + counts.changes,
+      groups: this.#countsBefore.groups + counts.groups,
+      head: running?.committer.head ?? 0,
+      tombstoneCount: running?.view.tombstones.count ?? 0,
+      damagedBodies: this.#damagedBodies,
+      walBytes: running?.view.index.walBytes() ?? 0,
+    };
+  }
+
+  async close(): Promise<void> {
+    const running = this.#running;
+    this.#state = { at: "closed" };
+    if (running !== null) {
+      await running.committer.close(new Fault("unavailable", "The store is closing"));
+      await this.#checkpoints.settle();
+      await this.#maintenance?.close();
+      this.#release(running);
+    } else {
+      await this.#maintenance?.close();
+    }
+    this.#running = null;
+  }
+
+  async #start(): Promise<void> {
+    this.#maintenance = this.#seams.startMaintenance();
+    try {
+      await this.#recover(new Map());
+    } catch (error) {
+      await this.#maintenance.close();
+      throw error;
+    }
+    void this.#tidyUp();
+  }
+
+  /** One recovery, from the files as they are, and a new segment to write to. */
+  async #recover(knownEnds: ReadonlyMap<number, number>): Promise<void> {
+    const { disk, random, home, clock } = this.#seams;
+    const { dataDir, note } = this.#options;
+    const recovery = await recover({
+      disk,
+      dataDir,
+      random,
+      home,
+      files: this.#files,
+      knownEnds,
+      progress: (doneBytes, totalBytes) => {
+        if (this.#state.at === "recovering") {
+          this.#state = { at: "recovering", doneBytes, totalBytes };
+        }
+      },
+      pause: () => this.#seams.nextTurn(),
+      note,
+    });
+    const journal = new Journal({
+      disk,
+      dataDir,
+      files: this.#files,
+      storeId: recovery.storeId,
+      wallMs: () => clock.wallMs(),
+      tail: recovery.tail,
+      burntEnds: recovery.burntEnds,
+    });
+    try {
+      await journal.startSuccessor();
+    } catch (error) {
+      // A full disk is no reason not to serve: the first group that has room tries again.
+      if (asFault(error).code !== "full") {
+        recovery.index.close();
+        throw error;
+      }
+      note("no room for a segment", { reason: asFault(error).message });
+    }
+    if (this.#state.at === "closed") {
+      recovery.index.close();
+      return;
+    }
+    this.#running = this.#assemble(recovery, journal);
+    this.#isIndexSuspect = false;
+    this.#firstOwnFile = journal.tail.file;
+    this.#state = { at: "serving" };
+  }
+
+  #assemble(recovery: Recovery, journal: Journal): Running {
+    const { disk, clock, segmentBytesMax } = this.#seams;
+    const { index, mark, storeId } = recovery;
+    const tombstones = new Tombstones();
+    tombstones.load(index.tombstones());
+    const quarantine = new Quarantine();
+    quarantine.load(index.quarantined());
+    this.#cache.clear();
+    const view: CatalogView = {
+      cache: this.#cache,
+      index,
+      tombstones,
+      quarantine,
+      files: this.#files,
+    };
+    const committer = new Committer({
+      view,
+      journal,
+      space: this.#space,
+      clock,
+      origin: originOf(storeId),
+      segmentBytesMax,
+      stamps: { seq: mark.seq, version: mark.version },
+      beforeGroup: () => this.#checkpoints.beforeGroup(),
+      afterGroup: () => this.#checkpoints.afterGroup(),
+      repairIndex: (batch) => this.#repairIndex(view, batch),
+      stop: (reason, broken) => this.#stopWriting(reason, broken),
+    });
+    const reader = new Reader({
+      disk,
+      clock,
+      files: this.#files,
+      storeId,
+      bodyCacheBytesMax: this.#options.bodyCacheBytesMax,
+      checkLarge: (path, manifest) =>
+        this.#maintenance?.checkLarge(path, manifest) ?? Promise.resolve(false),
+      onDamage: (manifest, isIndexWrong) => this.#noteDamage(view, manifest, isIndexWrong),
+    });
+    return { view, journal, committer, reader, storeId };
+  }
+
+  #need(): Running {
+    if (this.#running === null || this.#state.at === "recovering") throw this.#notServing();
+    return this.#running;
+  }
+
+  #notServing(): Fault {
+    const state = this.#state;
+    switch (state.at) {
+      case "recovering":
+        return new Fault("unavailable", "The store is recovering: try again in a moment");
+      case "readOnly":
+        return new Fault("unavailable", `The store does not take writes now: ${state.reason}`);
+      case "closed":
+        return new Fault("unavailable", "The store is closing");
+      case "serving":
+        return new Fault("unavailable", "The store is not open");
+    }
+  }
+
+  /** Opens the index again after a failed transaction and repeats it. */
+  async #repairIndex(view: CatalogView, batch: IndexBatch): Promise<"done" | "void" | "rebuild"> {
+    const { clock, home, disk, ballastBytes } = this.#seams;
+    const deadlineMs = clock.monotonicMs() + repairMsMax;
+    if (ballastBytes > 0) disk.remove(this.#ballastPath());
+    this.#options.note("index repair", { seq: batch.mark.seq });
+    for (;;) {
+      try {
+        closeQuietly(view.index);
+        view.index = home.open();
+        if (view.index.mark()?.seq !== batch.mark.seq) view.index.apply(batch);
+        return "done";
+      } catch (error) {
+        if (asFault(error).code === "damaged") return "rebuild";
+      }
+      if (clock.monotonicMs() >= deadlineMs) return "void";
+      await sleep(clock, repairPauseMs);
+    }
+  }
+
+  /** The committer stopped: reads go on, and the store tries to write again until it can. */
+  #stopWriting(reason: string, broken: "log" | "index"): void {
+    if (this.#state.at !== "serving") return;
+    this.#state = { at: "readOnly", reason };
+    this.#options.note("read-only", { reason, broken });
+    const attempt = broken === "log" ? () => this.#resumeLog() : () => this.#recoverAgain();
+    void this.#heal(attempt);
+  }
+
+  async #heal(attempt: () => Promise<void>): Promise<void> {
+    while (!this.#isClosed() && this.#state.at !== "serving") {
+      await sleep(this.#seams.clock, healPauseMs);
+      if (this.#isClosed()) return;
+      try {
+        await attempt();
+        this.#options.note("writing again", {});
+      } catch (error) {
+        this.#options.note("healing failed", { reason: asFault(error).message });
+      }
+    }
+  }
+
+  /** The index is level with what was published: a new segment that voids the failed group is all that is missing. */
+  async #resumeLog(): Promise<void> {
+    const { journal, committer } = this.#need();
+    await committer.settled();
+    await journal.startSuccessor();
+    if (this.#isClosed()) return;
+    committer.resume();
+    this.#state = { at: "serving" };
+  }
+
+  /** The index failed or cannot be believed: everything is opened again from the files. */
+  async #recoverAgain(): Promise<void> {
+    const running = this.#running;
+    if (running !== null) {
+      const { journal, committer } = running;
+      await committer.close(this.#notServing());
+      const { file, endBytes } = journal.tail;
+      this.#knownEnds = new Map([...journal.burntEnds, [file, endBytes]]);
+      this.#countsBefore.groups += committer.counts.groups;
+      this.#countsBefore.changes += committer.counts.changes;
+      await this.#checkpoints.settle();
+      this.#running = null;
+      this.#release(running);
+    }
+    await this.#maintenance?.releaseIndex();
+    this.#state = { at: "recovering", doneBytes: 0, totalBytes: 0 };
+    await this.#recover(this.#knownEnds);
+  }
+
+  #isClosed(): boolean {
+    return this.#state.at === "closed";
+  }
+
+  #release(running: Running): void {
+    running.journal.seal();
+    running.reader.close();
+    closeQuietly(running.view.index);
+  }
+
+  #noteDamage(view: CatalogView, manifest: Manifest, isIndexWrong: boolean): void {
+    if (view.quarantine.holds(manifest.id, manifest.version)) return;
+    view.quarantine.add(manifest.id, manifest.version);
+    view.cache.drop(manifest.id);
+    this.#damagedBodies += 1;
+    const { file, offsetBytes, sizeBytes } = manifest;
+    const id = Buffer.from(manifest.id).toString("hex");
+    this.#options.note("damaged artifact", { id, file, offsetBytes, sizeBytes, isIndexWrong });
+    if (isIndexWrong) this.#suspectIndex("a row names the place of another artifact");
+  }
+
+  #suspectIndex(reason: string): void {
+    if (this.#isIndexSuspect) return;
+    this.#isIndexSuspect = true;
+    this.#options.note("index suspect", { reason });
+    try {
+      this.#seams.home.markSuspect(reason);
+    } catch (error) {
+      this.#options.note("index not marked", { reason: asFault(error).message });
+    }
+  }
+
+  /** A read met trouble in the index: a corrupt one is rebuilt, as at a start. */
+  #indexTrouble(error: unknown): Fault {
+    const fault = asFault(error);
+    if (fault.code !== "damaged") return fault;
+    this.#suspectIndex(fault.message);
+    this.#stopWriting(fault.message, "index");
+    return new Fault("unavailable", "The index is being rebuilt: try again in a moment", {
+      cause: fault,
+    });
+  }
+
+  #ballastPath(): string {
+    return `${this.#options.dataDir}/ballast`;
+  }
+
+  /** After the start: large files that no record names go, and the ballast is laid in. */
+  async #tidyUp(): Promise<void> {
+    const { ballastBytes } = this.#seams;
+    try {
+      const old = this.#files.largeNumbers().filter((file) => file < this.#firstOwnFile);
+      const unreferenced = (await this.#maintenance?.findUnreferenced(old)) ?? [];
+      // What a row should name may only look unreferenced in an index that is not to be believed.
+      if (this.#state.at !== "serving" || this.#isIndexSuspect) return;
+      for (const file of unreferenced) this.#files.removeLarge(file);
+      if (unreferenced.length > 0) {
+        this.#options.note("aborted uploads removed", { files: unreferenced.length });
+      }
+      if (ballastBytes > 0 && this.#space.freeBytes() > 16 * ballastBytes) {
+        await this.#maintenance?.makeBallast(this.#ballastPath(), ballastBytes);
+      }
+    } catch (error) {
+      this.#options.note("tidying up failed", { reason: asFault(error).message });
+    }
+  }
+}
+
+/** The node's id in versions: the first 48 bits of the store's id. */
+function originOf(storeId: Uint8Array): number {
+  return Buffer.from(storeId.buffer, storeId.byteOffset, 6).readUIntBE(0, 6);
+}
+
+function closeQuietly(index: { close(): void }): void {
+  try {
+    index.close();
+  } catch {
+    // It is being closed because it failed; what it had not written is in the log.
+  }
+}

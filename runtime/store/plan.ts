@@ -1,0 +1,222 @@
+import { assert } from "../base/assert.ts";
+import { sha256 } from "../base/digest.ts";
+import { type CatalogView, findRow, isLive } from "./catalog-view.ts";
+import { bodyDigest, type GroupBuffer } from "./group.ts";
+import { type ArtifactName, bytesKey, producers, type Scope } from "./identity.ts";
+import type { Row, Tombstone } from "./index.ts";
+import type { Metadata } from "./metadata.ts";
+import { recordTypes, rowDigest } from "./record.ts";
+import {
+  type Change,
+  kinds,
+  type Manifest,
+  manifestFlags,
+  type Outcome,
+  type PutChange,
+  type StagedBody,
+} from "./store.ts";
+
+/** Counters that a group moves on. Burnt ones are never given out again. */
+export type Stamps = { seq: number; version: number };
+
+const noBytes = new Uint8Array(0);
+const noWriter = new Uint8Array(8);
+
+/** Versions count 1/1,024 ms, so that a whole number up to 2^53-1 reaches the year 2248. */
+export function versionOfWall(wallMs: number): number {
+  return Math.max(0, Math.floor(wallMs)) * 1024;
+}
+
+export type PlanOptions = {
+  readonly view: CatalogView;
+  readonly buffer: GroupBuffer;
+  readonly stamps: Stamps;
+  readonly origin: number;
+  readonly wallMs: number;
+  /** File that the group will be appended to. */
+  readonly file: number;
+};
+
+/**
+ * Decides the changes of one group in order, each seeing the ones before it, and encodes what is to be written.
+ * Nothing is visible to anybody else until the group is durable.
+ */
+export class GroupPlan {
+  readonly #options: PlanOptions;
+  readonly #rowsById = new Map<string, Row>();
+  readonly #tombstonesByScope = new Map<string, number>();
+  readonly rows: Row[] = [];
+  readonly tombstones: Tombstone[] = [];
+  /** Scopes of `tombstones`, in the same order. */
+  readonly cleanedScopes: Scope[] = [];
+
+  constructor(options: PlanOptions) {
+    this.#options = options;
+  }
+
+  get isEmpty(): boolean {
+    return this.rows.length === 0 && this.tombstones.length === 0;
+  }
+
+  decide(change: Change): Outcome {
+    switch (change.op) {
+      case "put":
+        return this.#put(change);
+      case "delete":
+        return this.#delete(change.name, kinds[change.kind]);
+      case "clean":
+        return this.#clean(change.scope);
+    }
+  }
+
+  #put(change: PutChange): Outcome {
+    const existing = this.#find(change.name);
+    if (existing !== null && change.rule === "firstWins") {
+      return { at: "exists", manifest: existing };
+    }
+    const row = this.#write(change);
+    return { at: "stored", manifest: row };
+  }
+
+  #delete(name: ArtifactName, kind: number): Outcome {
+    if (this.#find(name) === null) return { at: "absent" };
+    const stamps = this.#stamp();
+    const facts = {
+      ...stamps,
+      type: recordTypes.put,
+      flags: manifestFlags.deleted,
+      kind,
+      producer: producers[name.producer],
+      bodyBytes: 0,
+      id: name.id,
+      digest: bodyDigest(noBytes),
+    };
+    const metadata = describe(name, null);
+    const encoded = this.#options.buffer.add(facts, metadata, noBytes);
+    this.#addRow({
+      ...facts,
+      file: this.#options.file,
+      offsetBytes: encoded.offsetBytes,
+      metadataBytes: encoded.metadataBytes,
+      sizeBytes: 0,
+      digest: rowDigest(facts.digest),
+      scopeHash: name.scope.hash,
+      writerHash: noWriter,
+    });
+    return { at: "deleted", version: stamps.version };
+  }
+
+  #clean(scope: Scope): Outcome {
+    const stamps = this.#stamp();
+    const id = new Uint8Array(32);
+    id.set(scope.hash);
+    const { tenant, namespace } = scope;
+    this.#options.buffer.add(
+      {
+        ...stamps,
+        type: recordTypes.tombstone,
+        flags: 0,
+        kind: 0,
+        producer: 0,
+        bodyBytes: 0,
+        id,
+        digest: 0n,
+      },
+      { tenant, namespace, key: "", sha256: null, writer: "", attributes: {}, place: null },
+      noBytes,
+    );
+    this.tombstones.push({ ...stamps, scopeHash: scope.hash });
+    this.cleanedScopes.push(scope);
+    this.#tombstonesByScope.set(scope.hashKey, stamps.version);
+    return { at: "cleaned", version: stamps.version };
+  }
+
+  #write(change: PutChange): Row {
+    const { name, body } = change;
+    const staged = body instanceof Uint8Array ? null : body;
+    const bytes = staged === null ? (body as Uint8Array) : noBytes;
+    const digest = staged === null ? bodyDigest(bytes) : staged.digest;
+    const facts = {
+      ...this.#stamp(),
+      type: staged === null ? recordTypes.put : recordTypes.reference,
+      flags: flagsOf(change),
+      kind: kinds[change.kind],
+      producer: producers[name.producer],
+      bodyBytes: staged === null ? bytes.length : staged.sizeBytes,
+      id: name.id,
+      digest,
+    };
+    const encoded = this.#options.buffer.add(facts, describe(name, change), bytes);
+    const row: Row = {
+      ...facts,
+      file: staged === null ? this.#options.file : staged.file,
+      offsetBytes: staged === null ? encoded.offsetBytes : 0,
+      metadataBytes: staged === null ? encoded.metadataBytes : 0,
+      sizeBytes: facts.bodyBytes,
+      digest: rowDigest(digest),
+      scopeHash: name.scope.hash,
+      writerHash: hashWriter(change.writer),
+    };
+    this.#addRow(row);
+    return row;
+  }
+
+  #addRow(row: Row): void {
+    this.rows.push(row);
+    this.#rowsById.set(bytesKey(row.id), row);
+  }
+
+  /** What a change of this group finds under a name: earlier changes of the group first. */
+  #find(name: ArtifactName): Manifest | null {
+    const { view } = this.#options;
+    const planned = this.#rowsById.size > 0 ? this.#rowsById.get(bytesKey(name.id)) : undefined;
+    const row = planned ?? findRow(view, name.id);
+    if (row === null) return null;
+    const cleanedAt = this.#tombstonesByScope.get(name.scope.hashKey);
+    if (cleanedAt !== undefined && row.version <= cleanedAt) return null;
+    if (planned !== undefined)
+      return (planned.flags & manifestFlags.deleted) === 0 ? planned : null;
+    return isLive(view, row, name) ? row : null;
+  }
+
+  /** The next seq and a version above everything this store has seen, whatever the clock says. */
+  #stamp(): { seq: number; version: number; origin: number } {
+    const { stamps, origin, wallMs } = this.#options;
+    stamps.seq += 1;
+    stamps.version = Math.max(stamps.version + 1, versionOfWall(wallMs));
+    assert(Number.isSafeInteger(stamps.version), "a version is a safe integer");
+    return { seq: stamps.seq, version: stamps.version, origin };
+  }
+}
+
+function flagsOf(change: PutChange): number {
+  let flags = 0;
+  for (const _ in change.attributes) {
+    flags |= manifestFlags.hasAttributes;
+    break;
+  }
+  if (!(change.body instanceof Uint8Array)) flags |= manifestFlags.large;
+  if (change.contentType === "application/json") flags |= manifestFlags.json;
+  return flags;
+}
+
+function describe(name: ArtifactName, change: PutChange | null): Metadata {
+  const body = change?.body;
+  return {
+    tenant: name.scope.tenant,
+    namespace: name.scope.namespace,
+    key: name.key,
+    sha256: change?.sha256 ?? null,
+    writer: change?.writer ?? "",
+    attributes: change?.attributes ?? {},
+    place: body === undefined || body instanceof Uint8Array ? null : placeOf(body),
+  };
+}
+
+function placeOf(staged: StagedBody) {
+  return { file: staged.file, offsetBytes: 0, metadataBytes: 0 };
+}
+
+function hashWriter(writer: string): Uint8Array {
+  return writer === "" ? noWriter : sha256(writer).slice(0, 8);
+}

@@ -1,0 +1,225 @@
+import type { Clock } from "../base/clock.ts";
+import { crc32 } from "../base/digest.ts";
+import type { Disk, DiskFile } from "../base/disk.ts";
+import { hour, KiB, MiB } from "../base/units.ts";
+import type { StoreFiles } from "./files.ts";
+import { filePageBytes, fileSeed } from "./format.ts";
+import { readLargeHeader } from "./large-file.ts";
+import { Lru } from "./lru.ts";
+import { decodeMetadata } from "./metadata.ts";
+import {
+  bodyIsWhole,
+  decodeRecordHeader,
+  headerCrc,
+  pieceCount,
+  recordHeaderBytes,
+  rowDigest,
+} from "./record.ts";
+import { type Attributes, type Body, type Manifest, manifestFlags } from "./store.ts";
+
+/** Bodies up to here are read and checked each time; longer ones are checked once, then sent by the kernel. */
+const readWholeBytesMax = 256 * KiB;
+/** Bodies up to here are kept in the cache of bodies: for longer ones copying costs more than it saves. */
+const cachedBodyBytesMax = 64 * KiB;
+/** A checked body is believed for this long. */
+const checkedForMs = 24 * hour;
+/** Checked bodies of segments that are remembered; the ones beyond it are checked again at their next send. */
+const checkedBodiesMax = 65_536;
+/** Open handles of data files. */
+const handlesMax = 64;
+/** A row's weight in the cache of bodies beside its bytes. */
+const cachedBodyExtraBytes = 256;
+
+export type ReaderOptions = {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly files: StoreFiles;
+  readonly storeId: Uint8Array;
+  readonly bodyCacheBytesMax: number;
+  /** Checks a large file away from the loop; false when it is damaged. */
+  readonly checkLarge: (path: string, manifest: Manifest) => Promise<boolean>;
+  /** Called once for each artifact found damaged. `isIndexWrong`: a whole record of another artifact lies there. */
+  readonly onDamage: (manifest: Manifest, isIndexWrong: boolean) => void;
+};
+
+/** Reads bodies. Whatever it hands out agrees with its checksums and with the row that named it. */
+export class Reader {
+  readonly #options: ReaderOptions;
+  readonly #handles: Lru<number, DiskFile>;
+  readonly #bodies: Lru<number, Blob>;
+  readonly #checked = new Lru<number, number>(checkedBodiesMax);
+  readonly #checkedLarge = new Lru<number, number>(checkedBodiesMax);
+  readonly #checking = new Map<number, Promise<void>>();
+  #scratch = Buffer.allocUnsafeSlow(readWholeBytesMax + 8 * KiB);
+  #isClosed = false;
+
+  constructor(options: ReaderOptions) {
+    this.#options = options;
+    this.#handles = new Lru(handlesMax, (file) => file.close());
+    this.#bodies = new Lru(options.bodyCacheBytesMax);
+  }
+
+  get cachedBytes(): number {
+    return this.#bodies.weight;
+  }
+
+  open(manifest: Manifest, startBytes: number, endBytes: number): Body {
+    if ((manifest.flags & manifestFlags.large) !== 0) {
+      return this.#openLarge(manifest, startBytes, endBytes);
+    }
+    if (manifest.sizeBytes > readWholeBytesMax) {
+      return this.#openLong(manifest, startBytes, endBytes);
+    }
+    const key = placeKey(manifest);
+    const cached = this.#bodies.get(key);
+    if (cached !== undefined) {
+      const isWhole = startBytes === 0 && endBytes === manifest.sizeBytes;
+      return { at: "blob", blob: isWhole ? cached : cached.slice(startBytes, endBytes) };
+    }
+    const body = this.#readBody(manifest);
+    if (body === null) return { at: "damaged" };
+    if (body.length > 0 && body.length <= cachedBodyBytesMax) {
+      this.#bodies.put(key, new Blob([new Uint8Array(body)]), body.length + cachedBodyExtraBytes);
+    }
+    return { at: "bytes", bytes: body.subarray(startBytes, endBytes) };
+  }
+
+  /** The attributes of an artifact; null when its header is damaged. */
+  attributes(manifest: Manifest): Attributes | null {
+    const handle = this.#handle(manifest);
+    if (handle === null) return null;
+    if ((manifest.flags & manifestFlags.large) !== 0) {
+      const header = readLargeHeader(handle);
+      if (header === null || !sameId(header.id, manifest.id)) return null;
+      return header.metadata.attributes;
+    }
+    const length = recordHeaderBytes + manifest.metadataBytes;
+    if (this.#read(handle, manifest.offsetBytes, length) === null) return null;
+    if (!this.#headerIsOurs(manifest)) return null;
+    const bytes = this.#scratch.subarray(recordHeaderBytes, length);
+    const crc = this.#scratch.readUInt32LE(92);
+    if (crc32(bytes) !== crc) return null;
+    return decodeMetadata(bytes)?.attributes ?? null;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#handles.clear();
+    this.#bodies.clear();
+  }
+
+  /** One read of header, metadata, body and CRC table; null when anything of it is wrong. */
+  #readBody(manifest: Manifest): Uint8Array | null {
+    const { offsetBytes, metadataBytes, sizeBytes } = manifest;
+    const bodyAt = recordHeaderBytes + metadataBytes;
+    const length = bodyAt + sizeBytes + 4 * pieceCount(sizeBytes);
+    const handle = this.#handle(manifest);
+    const isRead = handle !== null && this.#read(handle, offsetBytes, length) !== null;
+    if (!isRead || !this.#headerIsOurs(manifest)) return this.#damaged(manifest);
+    const seed = headerCrc(this.#scratch, 0);
+    if (!bodyIsWhole(this.#scratch, bodyAt, sizeBytes, seed)) return this.#damaged(manifest);
+    return this.#scratch.subarray(bodyAt, bodyAt + sizeBytes);
+  }
+
+  #openLong(manifest: Manifest, startBytes: number, endBytes: number): Body {
+    const key = placeKey(manifest);
+    const nowMs = this.#options.clock.monotonicMs();
+    const checkedMs = this.#checked.get(key);
+    if (checkedMs === undefined || nowMs - checkedMs > checkedForMs) {
+      if (this.#readBody(manifest) === null) return { at: "damaged" };
+      this.#checked.put(key, nowMs, 1);
+    }
+    const bodyAt = manifest.offsetBytes + recordHeaderBytes + manifest.metadataBytes;
+    return this.#slice(manifest, bodyAt + startBytes, bodyAt + endBytes);
+  }
+
+  #openLarge(manifest: Manifest, startBytes: number, endBytes: number): Body {
+    const nowMs = this.#options.clock.monotonicMs();
+    const checkedMs = this.#checkedLarge.get(manifest.file);
+    if (checkedMs === undefined || nowMs - checkedMs > checkedForMs) {
+      return { at: "check", done: this.#checkLarge(manifest) };
+    }
+    return this.#slice(manifest, filePageBytes + startBytes, filePageBytes + endBytes);
+  }
+
+  /** One check for all that wait for the same file. */
+  #checkLarge(manifest: Manifest): Promise<void> {
+    const running = this.#checking.get(manifest.file);
+    if (running !== undefined) return running;
+    const check = this.#runCheck(manifest).finally(() => this.#checking.delete(manifest.file));
+    this.#checking.set(manifest.file, check);
+    return check;
+  }
+
+  async #runCheck(manifest: Manifest): Promise<void> {
+    const { files, clock, checkLarge } = this.#options;
+    const isWhole = await checkLarge(files.largePath(manifest.file), manifest);
+    if (this.#isClosed) return;
+    if (isWhole) this.#checkedLarge.put(manifest.file, clock.monotonicMs(), 1);
+    else this.#damaged(manifest);
+  }
+
+  #slice(manifest: Manifest, startBytes: number, endBytes: number): Body {
+    const { files } = this.#options;
+    const isLarge = (manifest.flags & manifestFlags.large) !== 0;
+    return { at: "slice", path: files.pathOf(manifest.file, isLarge), startBytes, endBytes };
+  }
+
+  /** Whether the header in the scratch buffer belongs to this row. */
+  #headerIsOurs(manifest: Manifest): boolean {
+    const { storeId } = this.#options;
+    const expected = { seed: fileSeed(storeId, manifest.file), offsetBytes: manifest.offsetBytes };
+    const header = decodeRecordHeader(this.#scratch, 0, expected);
+    if (header === null) return false;
+    const isSame =
+      sameId(header.id, manifest.id) &&
+      rowDigest(header.digest) === manifest.digest &&
+      header.bodyBytes === manifest.sizeBytes &&
+      header.metadataBytes === manifest.metadataBytes &&
+      (header.flags & manifestFlags.deleted) === 0;
+    if (!isSame) {
+      this.#options.onDamage(manifest, true);
+      return false;
+    }
+    if ((manifest.flags & manifestFlags.rowOnlyUpdate) !== 0) return true;
+    return header.version === manifest.version && header.origin === manifest.origin;
+  }
+
+  #damaged(manifest: Manifest): null {
+    this.#bodies.drop(placeKey(manifest));
+    this.#options.onDamage(manifest, false);
+    return null;
+  }
+
+  /** Fills the scratch buffer; null when the file is shorter or cannot be read. */
+  #read(handle: DiskFile, atBytes: number, length: number): Uint8Array | null {
+    if (length > this.#scratch.length) this.#scratch = Buffer.allocUnsafeSlow(length + 64 * KiB);
+    try {
+      const into = this.#scratch.subarray(0, length);
+      return handle.read(into, atBytes) === length ? into : null;
+    } catch {
+      // A sector that cannot be read is damage like any other: the caller reports it.
+      return null;
+    }
+  }
+
+  #handle(manifest: Manifest): DiskFile | null {
+    const open = this.#handles.get(manifest.file);
+    if (open !== undefined) return open;
+    const { disk, files } = this.#options;
+    const isLarge = (manifest.flags & manifestFlags.large) !== 0;
+    const handle = disk.open(files.pathOf(manifest.file, isLarge), "read");
+    if (handle !== null) this.#handles.put(manifest.file, handle, 1);
+    return handle;
+  }
+}
+
+/** A place as one number: segments stay below 2^28 bytes, so that 2^25 files can be told apart. */
+function placeKey(manifest: Manifest): number {
+  return manifest.file * (256 * MiB) + manifest.offsetBytes;
+}
+
+function sameId(left: Uint8Array, right: Uint8Array): boolean {
+  for (let i = 0; i < 32; i++) if (left[i] !== right[i]) return false;
+  return true;
+}

@@ -1,0 +1,271 @@
+import type { Disk } from "../base/disk.ts";
+import { Fault } from "../base/fault.ts";
+import type { Random } from "../base/random.ts";
+import { MiB } from "../base/units.ts";
+import type { StoreFiles } from "./files.ts";
+import { chainStart, filePageBytes, fileSeed } from "./format.ts";
+import type { Index, IndexHome, Mark } from "./index.ts";
+import type { LogTail } from "./journal.ts";
+import { type ReplayCounts, replaySegment } from "./replay.ts";
+import { type FoundSegment, type LogSurvey, storeIdOf, surveyLog } from "./survey.ts";
+
+export type RecoveryOptions = {
+  readonly disk: Disk;
+  readonly dataDir: string;
+  readonly random: Random;
+  readonly home: IndexHome;
+  readonly files: StoreFiles;
+  /** Durable ends that this process knows of, when it recovers from its own failure. */
+  readonly knownEnds: ReadonlyMap<number, number>;
+  readonly progress: (doneBytes: number, totalBytes: number) => void;
+  /** Lets the loop turn between transactions. */
+  readonly pause: () => Promise<void>;
+  readonly note: (event: string, details: Record<string, unknown>) => void;
+};
+
+export type Recovery = {
+  readonly index: Index;
+  readonly storeId: Uint8Array;
+  readonly mark: Mark;
+  readonly tail: LogTail;
+  readonly burntEnds: ReadonlyMap<number, number>;
+  readonly wasRebuilt: boolean;
+};
+
+/** Torn tails are kept for a human up to this size each, and this many. */
+const tornTailBytesMax = 32 * MiB;
+const tornTailsMax = 8;
+
+/**
+ * Makes the index say what the log says: from the mark on, or from the beginning when the index is new, was lost or
+ * cannot be believed. Shortens no file, removes nothing but a last file that never held a record.
+ */
+export async function recover(options: RecoveryOptions): Promise<Recovery> {
+  const { disk, dataDir, files, note } = options;
+  files.survey();
+  const opened = openIndex(options);
+  const { index, storeId } = opened;
+  try {
+    let mark = index.mark();
+    if (mark === null) throw new Fault("damaged", "The index has no mark");
+    files.raiseHigh(mark.fileHigh);
+    const survey = surveyLog(disk, files, mark.file);
+    const ends = mergeEnds(survey.statedEnds, options.knownEnds);
+    if (isAhead(mark, survey, ends)) throw new Fault("damaged", "The index is ahead of the log");
+    syncLast(disk, files, survey, options.knownEnds);
+    const counts: ReplayCounts = { records: 0, damaged: 0, missingFiles: 0 };
+    mark = await replayAll({ options, opened, survey, ends, mark, counts });
+    const tail = findTail(survey, mark, ends);
+    keepTornTail(options, survey, tail);
+    const burntEnds = findBurntEnds(files, survey, ends, tail, disk);
+    note("recovered", {
+      ...counts,
+      rebuilt: opened.wasRebuilt,
+      file: tail.file,
+      end: tail.endBytes,
+    });
+    return { index, storeId, mark, tail, burntEnds, wasRebuilt: opened.wasRebuilt };
+  } catch (error) {
+    index.close();
+    if (!(error instanceof Fault) || error.code !== "damaged" || opened.wasRebuilt) throw error;
+    note("index set aside", { reason: error.message, dataDir });
+    options.home.setAside();
+    return recover(options);
+  }
+}
+
+type OpenedIndex = {
+  readonly index: Index;
+  readonly storeId: Uint8Array;
+  readonly wasRebuilt: boolean;
+};
+
+/** The index of this store, made anew where there is none that can be believed. */
+function openIndex(options: RecoveryOptions): OpenedIndex {
+  const { disk, home, files, random, note } = options;
+  let isNew = !home.exists();
+  let index: Index;
+  try {
+    index = home.open();
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== "damaged") throw error;
+    note("index set aside", { reason: error.message });
+    home.setAside();
+    index = home.open();
+    isNew = true;
+  }
+  const ofFiles = storeIdOf(disk, files);
+  const identity = index.identity();
+  if (identity === null) {
+    const storeId = ofFiles ?? random.bytes(16);
+    index.adopt({ storeId }, firstMark(files));
+    return { index, storeId, wasRebuilt: ofFiles !== null };
+  }
+  if (ofFiles !== null && !sameBytes(ofFiles, identity.storeId)) {
+    note("index set aside", { reason: "it belongs to another store" });
+    index.close();
+    home.setAside();
+    return openIndex(options);
+  }
+  return { index, storeId: identity.storeId, wasRebuilt: isNew };
+}
+
+function firstMark(files: StoreFiles): Mark {
+  return { file: 0, offsetBytes: 0, chain: 0, seq: 0, version: 0, fileHigh: files.high };
+}
+
+/** A mark beyond what the log holds: rows may name records that were never acknowledged. */
+function isAhead(mark: Mark, survey: LogSurvey, ends: ReadonlyMap<number, number>): boolean {
+  const segment = survey.segments.find((found) => found.file === mark.file);
+  if (segment === undefined) return false;
+  const endBytes = Math.min(ends.get(mark.file) ?? segment.sizeBytes, segment.sizeBytes);
+  return mark.offsetBytes > endBytes;
+}
+
+/**
+ * A killed process leaves records in the page cache only: they must be durable before anybody sees them.
+ * A file whose end this process knows was judged already and is never synced again.
+ */
+function syncLast(
+  disk: Disk,
+  files: StoreFiles,
+  survey: LogSurvey,
+  knownEnds: ReadonlyMap<number, number>,
+): void {
+  const last = survey.segments.at(-1);
+  if (last === undefined || knownEnds.has(last.file)) return;
+  const file = disk.open(files.segmentPath(last.file), "readWrite");
+  if (file === null) return;
+  try {
+    file.sync();
+  } finally {
+    file.close();
+  }
+}
+
+type ReplayAll = {
+  readonly options: RecoveryOptions;
+  readonly opened: OpenedIndex;
+  readonly survey: LogSurvey;
+  readonly ends: ReadonlyMap<number, number>;
+  readonly mark: Mark;
+  readonly counts: ReplayCounts;
+};
+
+async function replayAll(all: ReplayAll): Promise<Mark> {
+  const { options, opened, survey, ends, counts } = all;
+  const { disk, files, pause, progress } = options;
+  const segments = survey.segments;
+  const totalBytes = segments.reduce((sum, segment) => sum + segment.sizeBytes, 0);
+  const last = segments.at(-1);
+  const isFromEarlier = opened.wasRebuilt || all.mark.file !== last?.file;
+  let mark = all.mark;
+  let doneBytes = 0;
+  for (const segment of segments) {
+    const isMarked = segment.file === mark.file;
+    const isOpenEnd = segment === last && !ends.has(segment.file);
+    const startBytes = isMarked ? mark.offsetBytes : filePageBytes;
+    const chain = isMarked ? mark.chain : chainOf(segment);
+    const endBytes = Math.min(ends.get(segment.file) ?? segment.sizeBytes, segment.sizeBytes);
+    mark = await replaySegment({
+      disk,
+      index: opened.index,
+      path: files.segmentPath(segment.file),
+      scan: {
+        seed: fileSeed(opened.storeId, segment.file),
+        startBytes,
+        endBytes,
+        chain,
+        onDamage: isOpenEnd && !isFromEarlier ? "stop" : "search",
+        checksBodies: isOpenEnd,
+      },
+      mark: { ...mark, file: segment.file, offsetBytes: startBytes, chain: chain ?? 0 },
+      holdsFile: (file) => files.holds(file),
+      counts,
+      pause: (atBytes) => {
+        progress(doneBytes + atBytes, totalBytes);
+        return pause();
+      },
+    });
+    doneBytes += segment.sizeBytes;
+  }
+  return mark;
+}
+
+function chainOf(segment: FoundSegment): number | null {
+  return segment.header === null ? null : chainStart(segment.header);
+}
+
+/** Where the log ends: what the next segment's header will state of the last one. */
+function findTail(survey: LogSurvey, mark: Mark, ends: ReadonlyMap<number, number>): LogTail {
+  const last = survey.segments.at(-1);
+  if (last === undefined) return { file: 0, endBytes: 0, chain: 0 };
+  const endBytes = ends.get(last.file) ?? Math.max(mark.offsetBytes, filePageBytes);
+  return { file: last.file, endBytes, chain: mark.chain };
+}
+
+/** Copies what lies beyond the end of the log aside, for a human; failing to is no reason not to start. */
+function keepTornTail(options: RecoveryOptions, survey: LogSurvey, tail: LogTail): void {
+  const { disk, dataDir, files, note } = options;
+  const last = survey.segments.at(-1);
+  if (last === undefined || options.knownEnds.has(last.file)) return;
+  const tornBytes = last.sizeBytes - tail.endBytes;
+  if (tornBytes <= 0) return;
+  note("torn tail", { file: tail.file, end: tail.endBytes, bytes: tornBytes });
+  const path = `${dataDir}/aside/torn-${tail.file}-${tail.endBytes}`;
+  try {
+    const kept = disk.list(`${dataDir}/aside`).filter((name) => name.startsWith("torn-"));
+    if (kept.length >= tornTailsMax || disk.sizeBytes(path) !== null) return;
+    copyRange(disk, files.segmentPath(tail.file), path, tail.endBytes, tornBytes);
+  } catch (error) {
+    note("torn tail not kept", { reason: String(error) });
+  }
+}
+
+function copyRange(
+  disk: Disk,
+  from: string,
+  to: string,
+  atBytes: number,
+  lengthBytes: number,
+): void {
+  const source = disk.open(from, "read");
+  if (source === null) return;
+  const bytes = new Uint8Array(Math.min(lengthBytes, tornTailBytesMax));
+  source.read(bytes, atBytes);
+  source.close();
+  const target = disk.create(to);
+  target.write(bytes, 0);
+  target.close();
+}
+
+/** Every segment with bytes beyond its durable end, so that each later header can repeat it. */
+function findBurntEnds(
+  files: StoreFiles,
+  survey: LogSurvey,
+  ends: ReadonlyMap<number, number>,
+  tail: LogTail,
+  disk: Disk,
+): Map<number, number> {
+  const burnt = new Map<number, number>();
+  const all = new Map(ends);
+  if (tail.file > 0) all.set(tail.file, tail.endBytes);
+  for (const [file, endBytes] of all) {
+    const found = survey.segments.find((segment) => segment.file === file);
+    const sizeBytes = found?.sizeBytes ?? disk.sizeBytes(files.segmentPath(file));
+    if (sizeBytes !== null && sizeBytes > endBytes) burnt.set(file, endBytes);
+  }
+  return burnt;
+}
+
+function mergeEnds(stated: ReadonlyMap<number, number>, known: ReadonlyMap<number, number>) {
+  const ends = new Map(stated);
+  for (const [file, endBytes] of known) {
+    ends.set(file, Math.min(ends.get(file) ?? Number.MAX_SAFE_INTEGER, endBytes));
+  }
+  return ends;
+}
+
+function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
+  return Buffer.compare(left, right) === 0;
+}

@@ -1,0 +1,150 @@
+import { constants, Database } from "bun:sqlite";
+import type { Disk } from "../base/disk.ts";
+import { Fault } from "../base/fault.ts";
+import { MiB } from "../base/units.ts";
+import type { Index, IndexHome } from "./index.ts";
+import { asIndexFault } from "./index-fault.ts";
+import { migrate } from "./schema.ts";
+import { SqliteIndex } from "./sqlite-index.ts";
+
+export type SqliteHomeOptions = {
+  readonly disk: Disk;
+  readonly dataDir: string;
+  /** Page cache of the writing connection. */
+  readonly cacheBytes: number;
+};
+
+const indexFiles = ["kura.db", "kura.db-wal", "kura.db-shm"] as const;
+const walKeptBytes = 2 * MiB;
+const suspectName = "index-suspect";
+const openNote = "SELECT value FROM meta WHERE name = 'open'";
+
+/** As many old indexes are kept as this; the oldest go first. They are for a human to look at, never read. */
+const asideMax = 2;
+
+/** The index of a data directory: `{data}/kura.db`, opened only by bun:sqlite (any other close frees its locks). */
+export class SqliteHome implements IndexHome {
+  readonly #options: SqliteHomeOptions;
+  readonly #path: string;
+
+  constructor(options: SqliteHomeOptions) {
+    this.#options = options;
+    this.#path = `${options.dataDir}/kura.db`;
+  }
+
+  exists(): boolean {
+    return this.#options.disk.sizeBytes(this.#path) !== null;
+  }
+
+  open(): Index {
+    const { disk, dataDir } = this.#options;
+    if (disk.sizeBytes(`${dataDir}/${suspectName}`) !== null) {
+      throw new Fault("damaged", "The index was marked as suspect before the last end");
+    }
+    this.#judgeFiles();
+    let database: Database | null = null;
+    try {
+      database = new Database(this.#path, { create: true, readwrite: true, strict: true });
+      const cacheKiB = Math.floor(this.#options.cacheBytes / 1024);
+      database.exec("PRAGMA journal_mode = WAL");
+      database.exec("PRAGMA busy_timeout = 5000");
+      database.exec("PRAGMA wal_autocheckpoint = 0");
+      // A write-ahead log that starts anew is cut to this size, so that its size tells how much waits in it.
+      database.exec(`PRAGMA journal_size_limit = ${walKeptBytes}`);
+      database.exec(`PRAGMA cache_size = -${cacheKiB}`);
+      database.exec("PRAGMA mmap_size = 0");
+      database.exec("PRAGMA synchronous = NORMAL");
+      migrate(database, this.#path);
+      judgeAge(database, this.#path);
+      startSession(database, this.#path);
+      return new SqliteIndex(database, disk, this.#path);
+    } catch (error) {
+      database?.close();
+      throw asIndexFault(error);
+    }
+  }
+
+  setAside(): void {
+    const { disk, dataDir } = this.#options;
+    disk.makeFolder(`${dataDir}/aside`);
+    const taken = disk.list(`${dataDir}/aside`).filter((name) => name.startsWith("index-"));
+    const numbers = [...new Set(taken.map((name) => Number(name.split("-")[1])))].sort(
+      (a, b) => a - b,
+    );
+    const next = (numbers.at(-1) ?? 0) + 1;
+    for (const number of numbers.slice(0, Math.max(0, numbers.length - asideMax + 1))) {
+      for (const name of indexFiles) disk.remove(`${dataDir}/aside/index-${number}-${name}`);
+    }
+    for (const name of indexFiles) {
+      if (disk.sizeBytes(`${dataDir}/${name}`) === null) continue;
+      disk.rename(`${dataDir}/${name}`, `${dataDir}/aside/index-${next}-${name}`);
+    }
+    disk.remove(`${dataDir}/${suspectName}`);
+    disk.syncFolder(dataDir);
+  }
+
+  markSuspect(reason: string): void {
+    const { disk, dataDir } = this.#options;
+    const path = `${dataDir}/${suspectName}`;
+    if (disk.sizeBytes(path) !== null) return;
+    const file = disk.create(path);
+    file.write(Buffer.from(`${reason}\n`), 0);
+    file.sync();
+    file.close();
+    disk.syncFolder(dataDir);
+  }
+
+  /** Signs that the files do not belong together, to be seen before SQLite changes any of them. */
+  #judgeFiles(): void {
+    const { disk } = this.#options;
+    const size = disk.sizeBytes(this.#path);
+    if (size === null) return;
+    if (size === 0) throw new Fault("damaged", "The index is an empty file");
+    const walBytes = disk.sizeBytes(`${this.#path}-wal`) ?? 0;
+    if (walBytes === 0 && readAlone(this.#path, openNote) !== null) {
+      throw new Fault("damaged", "The write-ahead log of an index that was in use is gone");
+    }
+  }
+}
+
+/**
+ * Notes in the database file itself that the index is in use, and leaves its write-ahead log behind: from here on a
+ * missing log means that somebody took it away. `SqliteIndex.close` takes the note back.
+ */
+function startSession(database: Database, path: string): void {
+  if (readAlone(path, openNote) !== null) return;
+  database.exec("PRAGMA synchronous = FULL");
+  database.exec("INSERT OR REPLACE INTO meta VALUES ('open', x'01')");
+  database.exec("PRAGMA wal_checkpoint(PASSIVE)");
+  database.exec("PRAGMA synchronous = NORMAL");
+}
+
+/** An older database file under a newer write-ahead log is a mixture of two states: neither may be believed. */
+function judgeAge(database: Database, path: string): void {
+  const mark = database.query<{ base: number }, []>("SELECT wal_base_seq AS base FROM mark").get();
+  if (mark === null || mark.base === 0) return;
+  const alone = readAlone(path, "SELECT seq AS value FROM mark");
+  if (typeof alone === "number" && alone >= mark.base) return;
+  throw new Fault("damaged", "The index is older than its write-ahead log");
+}
+
+/** One value of the database file without its write-ahead log; null when there is none. */
+function readAlone(path: string, query: string): unknown {
+  const flags = constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI;
+  let alone: Database | null = null;
+  try {
+    alone = new Database(
+      `file:${path.split("/").map(encodeURIComponent).join("/")}?immutable=1`,
+      flags,
+    );
+    const row = alone.query<{ value: unknown }, []>(query).get();
+    return row?.value ?? null;
+  } catch (error) {
+    const fault = asIndexFault(error);
+    if (fault.code === "damaged") throw fault;
+    // A database that was never checkpointed has no table yet: everything is still in its write-ahead log.
+    return null;
+  } finally {
+    alone?.close();
+  }
+}

@@ -1,0 +1,261 @@
+import type { Database, Statement } from "bun:sqlite";
+import type { Disk, DiskFile } from "../base/disk.ts";
+import type {
+  Index,
+  IndexBatch,
+  IndexIdentity,
+  Mark,
+  Quarantined,
+  Row,
+  Tombstone,
+} from "./index.ts";
+import { asIndexFault } from "./index-fault.ts";
+import type { Manifest } from "./store.ts";
+
+const manifestColumns =
+  "id, file, offset_bytes, metadata_bytes, size_bytes, seq, version, origin, digest, kind, flags";
+
+type ManifestColumns = [
+  id: Uint8Array,
+  file: number,
+  offsetBytes: number,
+  metadataBytes: number,
+  sizeBytes: number,
+  seq: number,
+  version: number,
+  origin: number,
+  digest: number,
+  kind: number,
+  flags: number,
+];
+type RowColumns = [...ManifestColumns, producer: number, scope: Uint8Array, writer: Uint8Array];
+
+/** The index on SQLite: the connection that writes. Opened and judged by `sqlite-home.ts`. */
+export class SqliteIndex implements Index {
+  readonly #database: Database;
+  readonly #disk: Disk;
+  readonly #walPath: string;
+  readonly #find: Statement;
+  readonly #putRow: Statement;
+  readonly #putMark: Statement;
+  readonly #putTombstone: Statement;
+  readonly #putQuarantine: Statement;
+  readonly #begin: Statement;
+  readonly #commit: Statement;
+  #wal: DiskFile | null = null;
+  #walSalt = "";
+  #walBaseSeq: number;
+  #lastSeq: number;
+
+  constructor(database: Database, disk: Disk, path: string) {
+    this.#database = database;
+    this.#disk = disk;
+    this.#walPath = `${path}-wal`;
+    this.#find = database.prepare(`SELECT ${manifestColumns} FROM artifact WHERE id = ?`);
+    this.#putRow = database.prepare(
+      "INSERT OR REPLACE INTO artifact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    );
+    this.#putMark = database.prepare("INSERT OR REPLACE INTO mark VALUES (1, ?, ?, ?, ?, ?, ?, ?)");
+    this.#putTombstone = database.prepare(
+      `INSERT INTO tombstone VALUES (?, ?, ?, ?) ON CONFLICT (scope_hash) DO UPDATE
+       SET version = excluded.version, origin = excluded.origin, seq = excluded.seq
+       WHERE excluded.version > version`,
+    );
+    this.#putQuarantine = database.prepare("INSERT OR REPLACE INTO quarantine VALUES (?, ?)");
+    this.#begin = database.prepare("BEGIN IMMEDIATE");
+    this.#commit = database.prepare("COMMIT");
+    this.#lastSeq = this.mark()?.seq ?? 0;
+    this.#walBaseSeq = this.#storedWalBaseSeq();
+    this.#walSalt = this.#readWalSalt();
+  }
+
+  identity(): IndexIdentity | null {
+    return this.#guard(() => {
+      const row = this.#database
+        .query<{ value: Uint8Array }, []>("SELECT value FROM meta WHERE name = 'store_id'")
+        .get();
+      return row === null ? null : { storeId: row.value };
+    });
+  }
+
+  mark(): Mark | null {
+    return this.#guard(() =>
+      this.#database
+        .query<Mark, []>(
+          `SELECT file, offset_bytes AS offsetBytes, chain, seq, version, file_high AS fileHigh
+           FROM mark`,
+        )
+        .get(),
+    );
+  }
+
+  find(id: Uint8Array): Manifest | null {
+    const rows = this.#guard(() => this.#find.values(id)) as ManifestColumns[];
+    const columns = rows[0];
+    return columns === undefined ? null : toManifest(columns);
+  }
+
+  feed(afterSeq: number, limit: number): Row[] {
+    return this.#guard(() => {
+      const rows = this.#database
+        .query(
+          `SELECT ${manifestColumns}, producer, scope_hash, writer_hash FROM artifact
+           WHERE seq > ? ORDER BY seq LIMIT ?`,
+        )
+        .values(afterSeq, limit) as RowColumns[];
+      return rows.map(toRow);
+    });
+  }
+
+  tombstones(): Tombstone[] {
+    return this.#guard(() =>
+      this.#database
+        .query<Tombstone, []>("SELECT scope_hash AS scopeHash, version, origin, seq FROM tombstone")
+        .all(),
+    );
+  }
+
+  quarantined(): Quarantined[] {
+    return this.#guard(() =>
+      this.#database.query<Quarantined, []>("SELECT id, version FROM quarantine").all(),
+    );
+  }
+
+  adopt(identity: IndexIdentity, mark: Mark): void {
+    this.#transaction(() => {
+      this.#database.run("INSERT OR REPLACE INTO meta VALUES ('store_id', ?)", [identity.storeId]);
+      this.#writeMark(mark);
+    });
+  }
+
+  apply(batch: IndexBatch): void {
+    this.#transaction(() => {
+      for (const row of batch.rows) this.#writeRow(row);
+      for (const tombstone of batch.tombstones) {
+        const { scopeHash, version, origin, seq } = tombstone;
+        this.#putTombstone.run(scopeHash, version, origin, seq);
+      }
+      for (const { id, version } of batch.quarantined) this.#putQuarantine.run(id, version);
+      this.#writeMark(batch.mark);
+    });
+    this.#noteWalRestart();
+    this.#lastSeq = batch.mark.seq;
+  }
+
+  walBytes(): number {
+    return this.#disk.sizeBytes(this.#walPath) ?? 0;
+  }
+
+  countRows(): number {
+    return this.#guard(() => {
+      const row = this.#database
+        .query<{ n: number }, []>("SELECT count(*) AS n FROM artifact")
+        .get();
+      return row?.n ?? 0;
+    });
+  }
+
+  close(): void {
+    this.#wal?.close();
+    this.#wal = null;
+    try {
+      // Without a write-ahead log and without the note of `sqlite-home.ts` the next start knows it to be whole.
+      this.#database.exec("DELETE FROM meta WHERE name = 'open'");
+      this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    } finally {
+      this.#database.close();
+    }
+  }
+
+  #writeRow(row: Row): void {
+    this.#putRow.run(
+      row.id,
+      row.file,
+      row.offsetBytes,
+      row.metadataBytes,
+      row.sizeBytes,
+      row.seq,
+      row.version,
+      row.origin,
+      row.digest,
+      row.kind,
+      row.producer,
+      row.flags,
+      row.scopeHash,
+      row.writerHash,
+    );
+  }
+
+  #writeMark(mark: Mark): void {
+    const { file, offsetBytes, chain, seq, version, fileHigh } = mark;
+    this.#putMark.run(file, offsetBytes, chain, seq, version, fileHigh, this.#walBaseSeq);
+  }
+
+  #transaction(run: () => void): void {
+    this.#guard(() => {
+      this.#begin.run();
+      try {
+        run();
+        this.#commit.run();
+      } catch (error) {
+        if (this.#database.inTransaction) this.#database.exec("ROLLBACK");
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * The first commit after a whole checkpoint starts the write-ahead log anew, with new salts. From then on the
+   * database file must hold everything up to the commit before; `sqlite-home.ts` compares at the next start.
+   */
+  #noteWalRestart(): void {
+    const salt = this.#readWalSalt();
+    if (salt === this.#walSalt) return;
+    this.#walSalt = salt;
+    this.#walBaseSeq = this.#lastSeq;
+  }
+
+  #readWalSalt(): string {
+    this.#wal ??= this.#disk.open(this.#walPath, "read");
+    if (this.#wal === null) return "";
+    const salt = new Uint8Array(8);
+    this.#wal.read(salt, 16);
+    return Buffer.from(salt).toString("latin1");
+  }
+
+  #storedWalBaseSeq(): number {
+    const row = this.#guard(() =>
+      this.#database.query<{ base: number }, []>("SELECT wal_base_seq AS base FROM mark").get(),
+    );
+    return row?.base ?? 0;
+  }
+
+  #guard<T>(run: () => T): T {
+    try {
+      return run();
+    } catch (error) {
+      throw asIndexFault(error);
+    }
+  }
+}
+
+function toManifest(columns: ManifestColumns): Manifest {
+  return {
+    id: columns[0],
+    file: columns[1],
+    offsetBytes: columns[2],
+    metadataBytes: columns[3],
+    sizeBytes: columns[4],
+    seq: columns[5],
+    version: columns[6],
+    origin: columns[7],
+    digest: columns[8],
+    kind: columns[9],
+    flags: columns[10],
+  };
+}
+
+function toRow(columns: RowColumns): Row {
+  const [producer, scopeHash, writerHash] = [columns[11], columns[12], columns[13]];
+  return { ...toManifest(columns as unknown as ManifestColumns), producer, scopeHash, writerHash };
+}

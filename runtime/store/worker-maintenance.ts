@@ -1,0 +1,72 @@
+import { Fault } from "../base/fault.ts";
+import { workerPath } from "../base/worker-path.ts";
+import type { LargeExpectation, Maintenance } from "./maintenance.ts";
+import type { WorkerJob, WorkerReply } from "./worker-protocol.ts";
+
+type Waiting = { resolve: (value: unknown) => void; reject: (fault: Fault) => void };
+
+/** Maintenance in a Worker of this process. Its file is a second entry point of the build. */
+export class WorkerMaintenance implements Maintenance {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  #number = 0;
+  #closed: Fault | null = null;
+
+  constructor(dataDir: string) {
+    this.#worker = new Worker(workerPath("runtime/store/maintenance-worker.ts"));
+    this.#worker.onmessage = (event: MessageEvent<WorkerReply>) => this.#settle(event.data);
+    this.#worker.onerror = (event) => this.#fail(event.message);
+    void this.#ask({ op: "open", indexPath: `${dataDir}/kura.db` });
+  }
+
+  async checkpoint(): Promise<void> {
+    await this.#ask({ op: "checkpoint" });
+  }
+
+  async checkLarge(path: string, expected: LargeExpectation): Promise<boolean> {
+    const { id, sizeBytes, digest } = expected;
+    return (await this.#ask({ op: "check", path, expected: { id, sizeBytes, digest } })) === true;
+  }
+
+  async findUnreferenced(candidates: readonly number[]): Promise<number[]> {
+    return (await this.#ask({ op: "unreferenced", candidates })) as number[];
+  }
+
+  async makeBallast(path: string, sizeBytes: number): Promise<void> {
+    await this.#ask({ op: "ballast", path, sizeBytes });
+  }
+
+  async releaseIndex(): Promise<void> {
+    await this.#ask({ op: "release" });
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed !== null) return;
+    await this.releaseIndex();
+    this.#fail("it was closed");
+    this.#worker.terminate();
+  }
+
+  #ask(job: WorkerJob): Promise<unknown> {
+    if (this.#closed !== null) return Promise.reject(this.#closed);
+    this.#number += 1;
+    const number = this.#number;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(number, { resolve, reject });
+      this.#worker.postMessage({ number, job });
+    });
+  }
+
+  #settle(reply: WorkerReply): void {
+    const waiting = this.#waiting.get(reply.number);
+    this.#waiting.delete(reply.number);
+    if (reply.error === undefined) waiting?.resolve(reply.value);
+    else waiting?.reject(new Fault("unavailable", `Maintenance failed: ${reply.error}`));
+  }
+
+  #fail(reason: string): void {
+    this.#closed = new Fault("unavailable", `The maintenance Worker is gone: ${reason}`);
+    for (const waiting of this.#waiting.values()) waiting.reject(this.#closed);
+    this.#waiting.clear();
+  }
+}
