@@ -1,0 +1,190 @@
+import { nearestName } from "./near-name.ts";
+import { isLoopback } from "./rows-node.ts";
+import type { Environment, Machine, Source } from "./setting.ts";
+import {
+  type Config,
+  type Field,
+  knownPatterns,
+  protectivePatterns,
+  referenceOnlyNames,
+  table,
+} from "./table.ts";
+import { showBytes } from "./value.ts";
+
+type Findings = { readonly problems: string[]; readonly warnings: string[] };
+
+/** Looks at the names that are set: unknown, of another version, or a wish for protection that cannot be kept. */
+export function checkEnvironment({
+  env,
+  problems,
+  warnings,
+}: Findings & { env: Environment }): void {
+  if (env.NODE_TLS_REJECT_UNAUTHORIZED === "0") {
+    problems.push(
+      "NODE_TLS_REJECT_UNAUTHORIZED: 0 switches off every certificate check of this process; unset it",
+    );
+  }
+  const rows = new Map(Object.values(table).map((setting) => [setting.name, setting]));
+  for (const name of Object.keys(env).sort()) {
+    const text = env[name]?.trim() ?? "";
+    if (!name.startsWith("KURA_") || text === "") continue;
+    const setting = rows.get(name);
+    if (protectivePatterns.some((pattern) => pattern.test(name))) {
+      if (!(name.endsWith("_ENABLED") && table.authEnabled.kind.parse(text) === false)) {
+        problems.push(`${name}: this version cannot protect the node in this way yet; unset it`);
+      }
+    } else if (setting?.since === "planned") {
+      warnings.push(`${name} is known but this version does not use it yet`);
+    } else if (setting === undefined) {
+      warnings.push(explainUnknown(name, rows.keys()));
+    }
+  }
+}
+
+function explainUnknown(name: string, known: Iterable<string>): string {
+  if (knownPatterns.some((pattern) => pattern.test(name))) {
+    return `${name} is known but this version does not use it yet`;
+  }
+  if (referenceOnlyNames.includes(name)) {
+    return `${name} belongs to the reference implementation and has no effect on Kura`;
+  }
+  const nearest = nearestName(name, known);
+  return nearest === null
+    ? `${name} is not a setting of Kura; \`kura inspect config\` lists them all`
+    : `${name} is not a setting of Kura; did you mean ${nearest}?`;
+}
+
+type Relations = Findings & {
+  readonly config: Config;
+  readonly sources: Readonly<Record<Field, Source>>;
+  readonly machine: Machine;
+};
+
+/** Values that are each allowed but do not go together. */
+export function checkRelations(input: Relations): void {
+  checkMemory(input);
+  checkSizes(input);
+  checkPorts(input);
+  checkNodeUrl(input);
+  checkExposure(input);
+  checkPairs(input);
+}
+
+function checkMemory({ config, machine, problems, warnings }: Relations): void {
+  const hard = "KURA_MEMORY_HARD_LIMIT_BYTES";
+  const soft = "KURA_MEMORY_SOFT_LIMIT_BYTES";
+  if (config.memoryHardBytes <= config.memorySoftBytes) {
+    problems.push(
+      `${hard}: ${showBytes(config.memoryHardBytes)} must be more than ${soft} (${showBytes(config.memorySoftBytes)})`,
+    );
+  }
+  if (config.manifestCacheBytesMax >= config.memorySoftBytes) {
+    problems.push(
+      `KURA_MANIFEST_CACHE_MAX_BYTES: ${showBytes(config.manifestCacheBytesMax)} must be less than ${soft} (${showBytes(config.memorySoftBytes)})`,
+    );
+  }
+  const parts = [
+    table.manifestCacheBytesMax.name,
+    table.bodyCacheBytesMax.name,
+    table.uploadMemoryBytesMax.name,
+    table.indexReadCacheBytes.name,
+  ];
+  const sumBytes =
+    config.manifestCacheBytesMax +
+    config.bodyCacheBytesMax +
+    config.uploadMemoryBytesMax +
+    config.indexReadCacheBytes;
+  if (sumBytes >= config.memoryHardBytes) {
+    problems.push(
+      `${parts.join(" + ")}: together ${showBytes(sumBytes)} must be less than ${hard} (${showBytes(config.memoryHardBytes)})`,
+    );
+  }
+  if (config.memoryHardBytes > machine.memoryLimitBytes) {
+    warnings.push(
+      `${hard}: ${showBytes(config.memoryHardBytes)} is more than the ${showBytes(machine.memoryLimitBytes)} of memory found here`,
+    );
+  }
+}
+
+function checkSizes({ config, problems }: Relations): void {
+  if (config.segmentHandlesMax >= config.descriptorPoolSize && config.descriptorPoolSize > 1) {
+    problems.push(
+      `KURA_SEGMENT_HANDLE_CACHE_SIZE: ${config.segmentHandlesMax} must be less than KURA_FILE_DESCRIPTOR_POOL_SIZE (${config.descriptorPoolSize})`,
+    );
+  }
+  if (config.indexWriteBufferBytes > config.indexWriteBufferPoolBytes) {
+    problems.push(
+      `KURA_METADATA_STORE_WRITE_BUFFER_BYTES: ${showBytes(config.indexWriteBufferBytes)} must be at most KURA_METADATA_STORE_WRITE_BUFFER_POOL_BYTES (${showBytes(config.indexWriteBufferPoolBytes)})`,
+    );
+  }
+  if (config.journalBodyBytesMax > config.uploadMemoryBytesMax) {
+    problems.push(
+      `KURA_JOURNAL_BODY_MAX_BYTES: ${showBytes(config.journalBodyBytesMax)} must be at most KURA_UPLOAD_MEMORY_BYTES (${showBytes(config.uploadMemoryBytesMax)})`,
+    );
+  }
+}
+
+/** A port that this version does not open collides only if somebody set it. */
+function checkPorts({ config, sources, problems }: Relations): void {
+  const taken = new Map<number, string>();
+  for (const field of ["publicPort", "httpsPort", "grpcPort", "internalPort"] as const) {
+    const { name, since } = table[field];
+    const isUsed = since === "now" || sources[field] === "environment" || sources[field] === "flag";
+    const port = config[field];
+    if (!isUsed || port === 0) continue;
+    const other = taken.get(port);
+    if (other !== undefined) problems.push(`${name}: ${port} is already the port of ${other}`);
+    taken.set(port, name);
+  }
+}
+
+function checkNodeUrl({ config, sources, problems, warnings }: Relations): void {
+  if (sources.nodeUrl === "derived") return;
+  const { protocol, port } = new URL(config.nodeUrl);
+  const urlPort = port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
+  if (protocol === "https:") {
+    problems.push(
+      `KURA_NODE_URL: ${config.nodeUrl} promises TLS, which the peer port of this version does not have; use http://`,
+    );
+  }
+  if (urlPort === config.internalPort) return;
+  const isSeedStart = sources.internalPort === "default" && urlPort === config.publicPort;
+  if (isSeedStart) {
+    warnings.push(
+      `KURA_NODE_URL: ${config.nodeUrl} names the public port, but peers use KURA_INTERNAL_PORT (${config.internalPort}); set both before this node gets peers`,
+    );
+  } else {
+    problems.push(
+      `KURA_NODE_URL: port ${urlPort} of ${config.nodeUrl} must be KURA_INTERNAL_PORT (${config.internalPort})`,
+    );
+  }
+}
+
+function checkExposure({ config, problems, warnings }: Relations): void {
+  if (isLoopback(config.bind)) return;
+  if (config.insecureNoAuth) {
+    warnings.push(
+      `KURA_INSECURE_NO_AUTH: everybody who reaches ${config.bind} can read, write and clean this cache`,
+    );
+    return;
+  }
+  problems.push(
+    `KURA_BIND: ${config.bind} can be reached from other machines and this version asks nobody who they are; listen on 127.0.0.1, or set KURA_INSECURE_NO_AUTH=1 on a network you trust`,
+  );
+}
+
+/** Settings that mean nothing alone: the missing one is named. */
+function checkPairs({ config, problems }: Relations): void {
+  const pairs = [
+    ["analyticsUrl", "analyticsSigningKey"],
+    ["controlPlaneClientId", "controlPlaneClientSecret"],
+    ["introspectionClientId", "introspectionClientSecret"],
+  ] as const;
+  for (const [left, right] of pairs) {
+    const hasLeft = config[left] !== "";
+    const hasRight = config[right].reveal() !== "";
+    if (hasLeft === hasRight) continue;
+    const [missing, present] = hasLeft ? [right, left] : [left, right];
+    problems.push(`${table[missing].name}: missing; ${table[present].name} needs it`);
+  }
+}

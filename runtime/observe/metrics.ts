@@ -1,0 +1,180 @@
+import { Registry } from "prom-client";
+import { assert } from "../base/assert.ts";
+import { clients } from "./metrics-client.ts";
+import {
+  axis,
+  CounterGrid,
+  constantFigure,
+  DurationGrid,
+  type Labels,
+  readFigure,
+} from "./metrics-grid.ts";
+
+/** Methods as labels; whatever else comes is OTHER. */
+export const methods = ["GET", "HEAD", "PUT", "POST", "DELETE", "OTHER"] as const;
+export type Method = (typeof methods)[number];
+
+/** How a transfer ended. @source surfaces.md 10 for the names; `exists`, `shed`, `rejected` are ours. */
+export const results = [
+  "ok",
+  "exists",
+  "not_found",
+  "range_not_satisfiable",
+  "too_large",
+  "rejected",
+  "client_aborted",
+  "shed",
+  "error",
+] as const;
+export type Result = (typeof results)[number];
+
+/** Why a request failed on our side or broke off. */
+export const exceptions = [
+  "server_error",
+  "client_aborted",
+  "too_slow",
+  "outcome_unknown",
+] as const;
+export type Exception = (typeof exceptions)[number];
+
+/** Why Nx was told "miss" or "read-only" instead of the truth, which would have failed its build. */
+export const nxTroubles = [
+  "overloaded",
+  "full",
+  "unavailable",
+  "too_large",
+  "too_slow",
+  "fault",
+] as const;
+export type NxTrouble = (typeof nxTroubles)[number];
+
+/** Labels of what an artifact is, in the order that the surface numbers them. */
+export type ArtifactLabels = {
+  readonly producer: string;
+  readonly kind: string;
+  readonly artifact_class: string;
+};
+
+export type MetricsOptions = {
+  /** Templates of routes, never raw paths; a route is known by its place here. */
+  readonly routes: readonly string[];
+  readonly artifacts: readonly ArtifactLabels[];
+  readonly node: { readonly tenant: string; readonly region: string; readonly version: string };
+  readonly isInsecure: boolean;
+};
+
+const statusMin = 100;
+const statusMax = 599;
+const nxMethods = ["GET", "PUT"] as const;
+
+/** All families of the node. Everything a request counts is one addition in an array. */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly #requests: CounterGrid;
+  readonly #durations: DurationGrid;
+  readonly #exceptions: CounterGrid;
+  readonly #reads: CounterGrid;
+  readonly #readBytes: CounterGrid;
+  readonly #writes: CounterGrid;
+  readonly #writeBytes: CounterGrid;
+  readonly #nxTroubles: CounterGrid;
+
+  constructor({ routes, artifacts, node, isInsecure }: MetricsOptions) {
+    const registry = this.registry;
+    const route = axis("route", routes);
+    const statuses = Array.from({ length: statusMax - statusMin + 1 }, (_, i) =>
+      String(statusMin + i),
+    );
+    const grid = (name: string, help: string, axes: CounterGridAxes): CounterGrid =>
+      new CounterGrid(registry, { name, help, axes });
+    this.#requests = grid("kura_http_requests_total", "HTTP requests answered.", [
+      route,
+      axis("method", methods),
+      axis("status", statuses),
+    ]);
+    this.#durations = new DurationGrid(registry, {
+      name: "kura_http_request_duration_seconds",
+      help: "Time from the request's headers to its answer; the transfer of the answer is not in it.",
+      axis: route,
+    });
+    this.#exceptions = grid("kura_http_exceptions_total", "HTTP requests that broke off.", [
+      route,
+      axis("kind", exceptions),
+    ]);
+    const transfer: CounterGridAxes = [
+      artifacts.map((labels): Labels => ({ ...labels })),
+      axis("client", clients),
+      axis("result", results),
+    ];
+    this.#reads = grid("kura_artifact_reads_total", "Downloads, counted at their end.", transfer);
+    this.#readBytes = grid(
+      "kura_artifact_read_bytes_total",
+      "Bytes of downloads that were handed to the network in full.",
+      transfer,
+    );
+    this.#writes = grid("kura_artifact_writes_total", "Uploads.", transfer);
+    this.#writeBytes = grid(
+      "kura_artifact_write_bytes_total",
+      "Bytes that uploads stored.",
+      transfer,
+    );
+    this.#nxTroubles = grid(
+      "kura_nx_softened_total",
+      "Troubles that Nx was told as a miss or as read-only.",
+      [axis("method", nxMethods), axis("reason", nxTroubles)],
+    );
+    constantFigure(registry, {
+      name: "kura_node_info",
+      help: "Who this node is.",
+      labels: { tenant_id: node.tenant, region: node.region, version: node.version },
+    });
+    this.gauge("kura_insecure_no_auth", "1 while anybody may use the public ports unasked.", () =>
+      isInsecure ? 1 : 0,
+    );
+  }
+
+  request(route: number, method: Method, status: number, durationMs: number): void {
+    assert(status >= statusMin && status <= statusMax, "a status has three digits");
+    this.#requests.add(route, methods.indexOf(method), status - statusMin, 1);
+    this.#durations.add(route, durationMs);
+  }
+
+  exception(route: number, kind: Exception): void {
+    this.#exceptions.add(route, exceptions.indexOf(kind), 0, 1);
+  }
+
+  read(artifact: number, client: number, result: Result, bytes: number): void {
+    const place = results.indexOf(result);
+    this.#reads.add(artifact, client, place, 1);
+    this.#readBytes.add(artifact, client, place, bytes);
+  }
+
+  write(artifact: number, client: number, result: Result, bytes: number): void {
+    const place = results.indexOf(result);
+    this.#writes.add(artifact, client, place, 1);
+    this.#writeBytes.add(artifact, client, place, bytes);
+  }
+
+  nxSoftened(method: "GET" | "PUT", reason: NxTrouble): void {
+    this.#nxTroubles.add(nxMethods.indexOf(method), nxTroubles.indexOf(reason), 0, 1);
+  }
+
+  /** `read` returns null while the figure is not known. */
+  gauge(name: string, help: string, read: () => number | null): void {
+    readFigure(this.registry, { name, help, type: "gauge", read });
+  }
+
+  counter(name: string, help: string, read: () => number | null): void {
+    readFigure(this.registry, { name, help, type: "counter", read });
+  }
+
+  /** The exposition, text format 0.0.4. */
+  render(): Promise<string> {
+    return this.registry.metrics();
+  }
+}
+
+type CounterGridAxes = ConstructorParameters<typeof CounterGrid>[1]["axes"];
+
+/** @source Prometheus text exposition format 0.0.4. */
+export const metricsContentType = "text/plain; version=0.0.4; charset=utf-8";

@@ -1,0 +1,150 @@
+import { ByteBudget } from "../base/budget.ts";
+import { systemClock } from "../base/clock.ts";
+import { Fault } from "../base/fault.ts";
+import { systemRandom } from "../base/random.ts";
+import { realDisk } from "../base/real-disk.ts";
+import type { LoadedConfig } from "../config/load.ts";
+import { isLoopback } from "../config/rows-node.ts";
+import type { Config } from "../config/table.ts";
+import { createLog, type Log, type LogFields } from "../observe/log.ts";
+import { NodeLife } from "../observe/node-status.ts";
+import { openStore } from "../store/open.ts";
+import type { Store } from "../store/store.ts";
+import { createAdminHandler } from "../surface/admin/app.ts";
+import { createHttpHandler } from "../surface/http/handler.ts";
+import { createHttpMetrics } from "../surface/http/http-metrics.ts";
+import { httpServeOptions } from "../surface/http/serve-options.ts";
+import { endOnDefect } from "./defects.ts";
+import { type NodeParts, type OpenedStore, runNode } from "./lifecycle.ts";
+import type { Signals } from "./signals.ts";
+
+type ComposeInput = {
+  /** Without problems. */
+  readonly loaded: LoadedConfig;
+  readonly version: string;
+  readonly signals: Signals;
+  /** One text to stdout. */
+  readonly print: (text: string) => void;
+  /** One line to stderr. */
+  readonly printLog: (line: string) => void;
+};
+
+/**
+ * The one place where the real disk, clock, chance, store and surfaces meet. Resolves when the node has ended.
+ * @throws what `runNode` throws.
+ */
+export async function runComposedNode(input: ComposeInput): Promise<void> {
+  const { loaded, version, signals, print, printLog } = input;
+  const { config } = loaded;
+  const clock = systemClock;
+  const log = createLog({
+    clock,
+    level: config.logLevel,
+    repeatWindowMs: config.logRepeatMs,
+    write: printLog,
+  });
+  endOnDefect(log);
+  for (const warning of loaded.warnings) log.warn(warning);
+
+  let opened: OpenedStore | null = null;
+  const store = (): Store => {
+    if (opened === null)
+      throw new Fault("unavailable", "The store is not open yet: try again soon");
+    return opened.store;
+  };
+  const life = makeLife(config, version, () => opened?.store ?? null);
+  const parts: NodeParts = {
+    config,
+    version,
+    disk: realDisk,
+    clock,
+    random: systemRandom,
+    log,
+    life,
+    signals,
+    print,
+    serveOptions: httpServeOptions(config, log),
+    openStore: () => {
+      opened = openRealStore(config, log);
+      return opened;
+    },
+    ...makeHandlers({ loaded, log, life, store }),
+  };
+  await runNode(parts);
+}
+
+function makeLife(config: Config, version: string, store: () => Store | null): NodeLife {
+  const identity = {
+    tenant: config.tenant,
+    region: config.region,
+    nodeUrl: config.nodeUrl,
+    version,
+    isInsecure: config.insecureNoAuth && !isLoopback(config.bind),
+  };
+  return new NodeLife(identity, () => {
+    const state = store()?.state();
+    return state?.at === "recovering" ? state : null;
+  });
+}
+
+type Behind = {
+  readonly loaded: LoadedConfig;
+  readonly log: Log;
+  readonly life: NodeLife;
+  readonly store: () => Store;
+};
+
+function makeHandlers({
+  loaded,
+  log,
+  life,
+  store,
+}: Behind): Pick<NodeParts, "publicHandler" | "adminHandler"> {
+  const { config } = loaded;
+  const budget = new ByteBudget(config.uploadMemoryBytesMax, systemClock);
+  const publicHandler = createHttpHandler({
+    config,
+    store,
+    status: life,
+    clock: systemClock,
+    random: systemRandom,
+    metrics: createHttpMetrics({ status: life, budget, store }),
+    budget,
+    log,
+  });
+  return { publicHandler, adminHandler: createAdminHandler({ loaded, store, status: life, log }) };
+}
+
+function openRealStore(config: Config, log: Log): OpenedStore {
+  const store = openStore(
+    {
+      dataDir: config.dataDir,
+      capacityBytes: config.capacityBytes,
+      manifestCacheBytesMax: config.manifestCacheBytesMax,
+      bodyCacheBytesMax: config.bodyCacheBytesMax,
+      indexCacheBytes: config.indexReadCacheBytes,
+      walBytesMax: config.indexWriteBufferPoolBytes,
+      note: (event, details) => noteStore(log, event, details),
+    },
+    { disk: realDisk, clock: systemClock, random: systemRandom },
+  );
+  return { store, recovered: store.ready };
+}
+
+/** What a healthy store tells; everything else that it notes is trouble. */
+const calmEvents = ["recovered", "writing again", "aborted uploads removed"];
+
+function noteStore(log: Log, event: string, details: Record<string, unknown>): void {
+  const fields: Record<string, LogFields[string]> = {};
+  for (const [name, value] of Object.entries(details)) fields[name] = plain(value);
+  if (calmEvents.includes(event)) log.info(`store: ${event}`, fields);
+  else log.warn(`store: ${event}`, fields);
+}
+
+function plain(value: unknown): LogFields[string] {
+  if (value === null || value instanceof Error) return value;
+  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") {
+    return value;
+  }
+  return JSON.stringify(value) ?? "undefined";
+}

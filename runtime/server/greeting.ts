@@ -1,0 +1,37 @@
+import { isWildcard, urlHost } from "../config/rows-node.ts";
+import type { Config } from "../config/table.ts";
+import { showBytes } from "../config/value.ts";
+
+/** The address a client on this machine uses. */
+export function publicUrl(config: Config, port: number): string {
+  const host = isWildcard(config.bind) ? "127.0.0.1" : config.bind;
+  return `http://${urlHost(host)}:${port}`;
+}
+
+/** What `kura serve` prints once it listens: the facts, and lines to paste into the clients. */
+export function greeting({
+  config,
+  version,
+  url,
+}: {
+  config: Config;
+  version: string;
+  url: string;
+}): string {
+  const query = `tenant_id=${encodeURIComponent(config.tenant)}&namespace_id=demo`;
+  const gradleUrl = `${url}/cache/${encodeURIComponent(config.tenant)}/demo/`;
+  return `kura ${version}
+  listening  ${url}
+  data       ${config.dataDir}
+  capacity   ${showBytes(config.capacityBytes)}
+  tenant     ${config.tenant}, region ${config.region}
+
+curl     curl -X PUT --data-binary @FILE '${url}/api/cache/gradle/0123abcd?${query}'
+         curl -o COPY '${url}/api/cache/gradle/0123abcd?${query}'
+Gradle   in settings.gradle, then run with --build-cache (leave allowInsecureProtocol out before Gradle 6):
+         buildCache { remote(HttpBuildCache) { url = '${gradleUrl}'; push = true; allowInsecureProtocol = true } }
+Nx       export NX_SELF_HOSTED_REMOTE_CACHE_SERVER=${url} NX_SELF_HOSTED_REMOTE_CACHE_ACCESS_TOKEN=any
+Metro    in metro.config.js, with HttpStore from metro-cache:
+         cacheStores: [new HttpStore({ endpoint: '${url}/api/metro/cache' })]
+`;
+}

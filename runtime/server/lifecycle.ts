@@ -1,0 +1,195 @@
+import type { Server } from "bun";
+import { type Clock, sleep } from "../base/clock.ts";
+import type { Disk } from "../base/disk.ts";
+import { asFault, Fault } from "../base/fault.ts";
+import type { Random } from "../base/random.ts";
+import { second } from "../base/units.ts";
+import type { Config } from "../config/table.ts";
+import type { Log } from "../observe/log.ts";
+import type { NodeLife } from "../observe/node-status.ts";
+import type { DirectoryLock } from "../store/lock.ts";
+import type { Store, StoreState } from "../store/store.ts";
+import { claimAdminSocket, dropAdminSocket } from "./admin-socket.ts";
+import { takeDataDirectory } from "./data-directory.ts";
+import { waitUntilIdle } from "./drain.ts";
+import { greeting, publicUrl } from "./greeting.ts";
+import { type Handler, listenAdmin, listenPublic, type ServeOptions } from "./listeners.ts";
+import type { Signals } from "./signals.ts";
+
+/** Everything a node is made of, so that its life can be told apart from its parts. */
+export type NodeParts = {
+  readonly config: Config;
+  readonly version: string;
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly life: NodeLife;
+  readonly signals: Signals;
+  /** To stdout. */
+  readonly print: (text: string) => void;
+  readonly serveOptions: ServeOptions;
+  readonly publicHandler: Handler;
+  readonly adminHandler: Handler;
+  /** Returns at once; the store recovers by itself. Called when the ports are bound. */
+  readonly openStore: () => OpenedStore;
+};
+
+export type OpenedStore = {
+  readonly store: Store;
+  /** Settles when the recovery has ended; rejects with the reason why there will be no store. */
+  readonly recovered: Promise<void>;
+};
+
+/** How late `/ready` may learn that the store takes no writes. */
+const storeLookMs = 250;
+/** What was acknowledged is on disk before this begins, so a store that cannot close loses nothing by the exit. */
+const storeCloseMsMax = 30 * second;
+
+type Running = {
+  readonly lock: DirectoryLock;
+  readonly publicServer: Server<undefined>;
+  readonly adminServer: Server<undefined>;
+  readonly opened: OpenedStore;
+};
+
+/**
+ * Runs a node from its first byte to its last; resolves when it has ended as it was asked to.
+ * @throws Fault "dataDirectory", "locked", "portInUse", "configuration" or "formatTooNew" when it cannot start.
+ */
+export async function runNode(parts: NodeParts): Promise<void> {
+  const { config, clock, log } = parts;
+  const startedMs = clock.monotonicMs();
+  const running = start(parts);
+  const ended = followLife(parts, running, startedMs);
+  try {
+    // A refusal that is found at once, such as a newer format, is told before anything is said to work.
+    await Promise.race([ended, oneTurn()]);
+    const url = publicUrl(config, running.publicServer.port ?? config.publicPort);
+    parts.print(greeting({ config, version: parts.version, url }));
+    log.info("listening", { url, pid: process.pid, ms: passedMs(clock, startedMs) });
+    await ended;
+  } catch (error) {
+    await stop(parts, running);
+    throw startFault(error, config.dataDir);
+  }
+  log.info("ended");
+}
+
+/** Takes lock, ports and store in this order, and gives back what it has when a later step fails. */
+function start(parts: NodeParts): Running {
+  const { config, disk, random, serveOptions } = parts;
+  // 1. The lock: from here on nobody else touches the directory, and a stale socket in it is known to be stale.
+  const lock = takeDataDirectory(disk, config.dataDir);
+  const servers: Server<undefined>[] = [];
+  try {
+    // 2. The ports, before the recovery: whoever looks sees a node that starts, not one that is gone.
+    const publicServer = listenPublic(config, serveOptions, parts.publicHandler);
+    servers.push(publicServer);
+    const socketPath = claimAdminSocket({ disk, random, dataDir: config.dataDir });
+    const adminServer = listenAdmin(socketPath, serveOptions, parts.adminHandler);
+    servers.push(adminServer);
+    // 3. The store, which recovers by itself. A crash here leaves what was found.
+    return { lock, publicServer, adminServer, opened: parts.openStore() };
+  } catch (error) {
+    for (const server of servers) server.stop(true);
+    dropAdminSocket(disk, config.dataDir);
+    lock.release();
+    throw startFault(error, config.dataDir);
+  }
+}
+
+/** Acts on signals and on the end of the recovery; settles when the node has ended or cannot go on. */
+function followLife(parts: NodeParts, running: Running, startedMs: number): Promise<void> {
+  const { signals, log } = parts;
+  const { store, recovered } = running.opened;
+  return new Promise((resolve, reject) => {
+    let drained: Promise<void> | null = null;
+    signals.listen((wish, name) => {
+      log.info("signal", { name, wish });
+      drained ??= drain(parts, running);
+      if (wish === "stop") drained.then(() => stop(parts, running)).then(resolve, reject);
+    });
+    recovered.then(() => becomeReady(parts, store, startedMs)).catch(reject);
+  });
+}
+
+/** After the recovery: in rotation, except while the store takes no writes. */
+function becomeReady({ clock, life, log }: NodeParts, store: Store, startedMs: number): void {
+  const look = (): void => life.setTrouble(troubleOf(store.state()));
+  look();
+  clock.every(storeLookMs, look);
+  life.advance("joining");
+  // There are no peers to catch up with.
+  if (life.advance("serving")) log.info("ready", { ms: passedMs(clock, startedMs) });
+}
+
+function troubleOf(state: StoreState): string | null {
+  if (state.at === "readOnly") return `the store is read-only: ${state.reason}`;
+  return state.at === "recovering" ? "the store is recovering from a failed write" : null;
+}
+
+/** New cache requests are refused from here on; resolves when those in flight have ended or been given up. */
+async function drain({ config, clock, life, log }: NodeParts, running: Running): Promise<void> {
+  const { publicServer } = running;
+  life.advance("draining");
+  const startedMs = clock.monotonicMs();
+  const isIdle = await waitUntilIdle({
+    clock,
+    pending: () => publicServer.pendingRequests,
+    withinMs: config.drainMsMax,
+  });
+  const ms = passedMs(clock, startedMs);
+  if (isIdle) log.info("drained", { ms });
+  else log.warn("drain deadline passed", { ms, cut: publicServer.pendingRequests });
+}
+
+async function stop(parts: NodeParts, { opened, ...running }: Running): Promise<void> {
+  const { disk, clock, log, config } = parts;
+  const { publicServer, adminServer, lock } = running;
+  // 1. Requests that outlived the drain are cut: their clients see a broken connection, never a false success.
+  if (publicServer.pendingRequests > 0) publicServer.stop(true);
+  // 2. The store, while probes still answer.
+  const closed = opened.store.close().then(
+    () => true,
+    (error: unknown) => {
+      log.error("the store did not close", { error: asFault(error) });
+      return true;
+    },
+  );
+  const isClosed = await Promise.race([closed, sleep(clock, storeCloseMsMax).then(() => false)]);
+  if (!isClosed) log.error("the store did not close in time", { ms: storeCloseMsMax });
+  // 3. The listeners, then the lock: whoever waits for it finds the ports free.
+  publicServer.stop(true);
+  adminServer.stop(true);
+  dropAdminSocket(disk, config.dataDir);
+  lock.release();
+}
+
+/** A newer format and what has a code of its own are told apart; all else that goes wrong is about the directory. */
+function startFault(error: unknown, dataDir: string): unknown {
+  if (!(error instanceof Fault)) return error;
+  switch (error.code) {
+    case "internal":
+    case "unavailable":
+    case "full":
+    case "damaged": {
+      const reason = error.message.replace(/^Cannot /, "cannot ");
+      const what = `Cannot open the store of ${dataDir}: ${reason}`;
+      return new Fault("dataDirectory", what, { cause: error });
+    }
+    default:
+      return error;
+  }
+}
+
+/** One turn of the loop. */
+function oneTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+function passedMs(clock: Clock, sinceMs: number): number {
+  return Math.round(clock.monotonicMs() - sinceMs);
+}

@@ -1,0 +1,213 @@
+import { type Sha256, sha256, startSha256 } from "../../base/digest.ts";
+import { Fault } from "../../base/fault.ts";
+import { refusedBodyBytesMax, waitingBodyBytesMax, wholeBodyBytesMax } from "../../base/limits.ts";
+import type { ArtifactName } from "../../store/identity.ts";
+import type { BodyFacts, Stage, StagedBody } from "../../store/store.ts";
+import {
+  type BodyReader,
+  cutOff,
+  declaredLength,
+  joinChunks,
+  nextChunk,
+  receiveWhole,
+  tooLarge,
+  waitOptions,
+} from "./body-chunks.ts";
+import type { WatchedBody } from "./body-watch.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** A body that has arrived whole. Its memory counts against the upload budget until it is disposed of. */
+export type ReceivedBody = Disposable & {
+  readonly body: Uint8Array | StagedBody;
+  readonly sizeBytes: number;
+};
+
+export type Upload = {
+  readonly exchange: Exchange;
+  readonly name: ArtifactName;
+  readonly limitBytes: number;
+  /** A SHA-256 among them was declared by the client: a body with another one is refused. */
+  readonly facts: BodyFacts;
+};
+
+const noBytes = new Uint8Array(0);
+
+/**
+ * Takes the body of an upload: up to `KURA_JOURNAL_BODY_MAX_BYTES` in memory, larger ones in a stage on disk.
+ * @throws Fault "tooLarge", "clientClosed", "timeout", "overloaded", "checksumMismatch", or what the stage throws.
+ * Nothing is left behind then.
+ */
+export async function receiveBody(upload: Upload): Promise<ReceivedBody> {
+  const { exchange, limitBytes } = upload;
+  const { budget, config } = exchange.surface;
+  const lengthBytes = declaredLength(exchange.request);
+  if (lengthBytes !== null && lengthBytes > limitBytes) throw tooLarge(lengthBytes, limitBytes);
+  const stream = exchange.request.body;
+  if (lengthBytes === 0 || stream === null) return inMemory(upload, noBytes, 0);
+  if (lengthBytes !== null && lengthBytes <= wholeBodyBytesMax) {
+    const bytes = await receiveWhole(exchange, lengthBytes);
+    return inMemory(upload, bytes, lengthBytes);
+  }
+  const intake = new Intake(upload, stream.getReader(), lengthBytes);
+  try {
+    if (lengthBytes !== null && lengthBytes > config.journalBodyBytesMax)
+      return await toDisk(intake);
+    const isWhole = await fillMemory(intake);
+    if (!isWhole) return await toDisk(intake);
+    const heldBytes = intake.heldBytes;
+    intake.heldBytes = 0;
+    return inMemory(upload, joinChunks(intake.chunks, intake.sizeBytes), heldBytes);
+  } finally {
+    exchange.surface.bodies.end(intake.watched);
+    budget.give(intake.heldBytes);
+  }
+}
+
+/** One body on its way in. */
+class Intake {
+  readonly upload: Upload;
+  readonly reader: BodyReader;
+  readonly lengthBytes: number | null;
+  readonly watched: WatchedBody;
+  /** What was read and is still in memory. */
+  chunks: Uint8Array[] = [];
+  sizeBytes = 0;
+  /** Bytes taken from the budget. */
+  heldBytes = 0;
+
+  constructor(upload: Upload, reader: BodyReader, lengthBytes: number | null) {
+    this.upload = upload;
+    this.reader = reader;
+    this.lengthBytes = lengthBytes;
+    // A cancelled reader wakes whoever waits for it as if the body had ended.
+    this.watched = upload.exchange.surface.bodies.begin(() => void reader.cancel().catch(() => {}));
+  }
+
+  /** The next bytes, or null at the end of the body. */
+  async next(): Promise<Uint8Array | null> {
+    const { watched, upload } = this;
+    const chunk = await nextChunk(this.reader, watched);
+    if (chunk === null) {
+      upload.exchange.isBodyTaken = true;
+      if (this.lengthBytes !== null && this.sizeBytes !== this.lengthBytes)
+        throw cutOff(this.sizeBytes);
+      return null;
+    }
+    this.sizeBytes += chunk.length;
+    if (this.sizeBytes > upload.limitBytes) {
+      await this.#passOver();
+      throw tooLarge(this.sizeBytes, upload.limitBytes);
+    }
+    return chunk;
+  }
+
+  /** Reads on for a while, so that the client has sent all and sees the refusal; else we hang up. */
+  async #passOver(): Promise<void> {
+    let passedBytes = 0;
+    while (passedBytes <= refusedBodyBytesMax) {
+      const chunk = await nextChunk(this.reader, this.watched);
+      if (chunk === null) {
+        this.upload.exchange.isBodyTaken = true;
+        return;
+      }
+      passedBytes += chunk.length;
+    }
+    this.upload.exchange.hangsUp = true;
+  }
+}
+
+/** Reads into memory. False when the body is too large for it or the budget is used up: the rest goes to disk. */
+async function fillMemory(intake: Intake): Promise<boolean> {
+  const { exchange } = intake.upload;
+  const { budget, config } = exchange.surface;
+  const mayWait = intake.lengthBytes !== null && intake.lengthBytes <= waitingBodyBytesMax;
+  for (;;) {
+    const chunk = await intake.next();
+    if (chunk === null) return true;
+    intake.chunks.push(chunk);
+    if (intake.sizeBytes > config.journalBodyBytesMax) return false;
+    // A small body that was charged in full at its first chunk needs no more.
+    if (intake.heldBytes >= intake.sizeBytes) continue;
+    if (budget.tryTake(chunk.length)) {
+      intake.heldBytes += chunk.length;
+    } else if (mayWait && intake.heldBytes === 0) {
+      const lengthBytes = intake.lengthBytes ?? 0;
+      intake.watched.isAwaited = false;
+      await budget.take(lengthBytes, waitOptions(exchange));
+      intake.heldBytes = lengthBytes;
+    } else {
+      return false;
+    }
+  }
+}
+
+/** Writes what is in memory and then the rest of the body into a file of its own. */
+async function toDisk(intake: Intake): Promise<ReceivedBody> {
+  const { exchange, name, facts } = intake.upload;
+  const { budget, config } = exchange.surface;
+  const stage = exchange.surface.store().stage(intake.lengthBytes ?? 0);
+  try {
+    // Bun would cut the connection while a slow disk keeps the client waiting; the body watch stands in for it.
+    exchange.server.timeout(exchange.request, 0);
+    const hash = facts.sha256 === null ? null : startSha256();
+    for (const chunk of intake.chunks) await writeChunk(stage, chunk, hash);
+    intake.chunks = [];
+    budget.give(intake.heldBytes);
+    intake.heldBytes = 0;
+
+    for (let chunk = await intake.next(); chunk !== null; chunk = await intake.next()) {
+      await writeChunk(stage, chunk, hash);
+    }
+    if (hash !== null) checkDigest(hash.digest(), facts.sha256);
+    if (stage.sizeBytes <= config.journalBodyBytesMax) return await readBack(intake, stage);
+    const body = await stage.finish(name, facts);
+    return { body, sizeBytes: body.sizeBytes, [Symbol.dispose]: () => {} };
+  } catch (error) {
+    stage.discard();
+    throw error;
+  } finally {
+    exchange.server.timeout(exchange.request, exchange.surface.idleSeconds);
+  }
+}
+
+/** A body that went to disk for lack of memory but turned out small waits for its memory and leaves no file. */
+async function readBack(intake: Intake, stage: Stage): Promise<ReceivedBody> {
+  const { exchange } = intake.upload;
+  const { budget, bodies } = exchange.surface;
+  const { sizeBytes } = stage;
+  bodies.end(intake.watched);
+  await budget.take(sizeBytes, waitOptions(exchange));
+  intake.heldBytes = sizeBytes;
+  const body = stage.readBack();
+  stage.discard();
+  intake.heldBytes = 0;
+  return { body, sizeBytes, [Symbol.dispose]: () => budget.give(sizeBytes) };
+}
+
+async function writeChunk(stage: Stage, chunk: Uint8Array, hash: Sha256 | null): Promise<void> {
+  hash?.update(chunk);
+  await stage.write(chunk);
+}
+
+function inMemory(upload: Upload, body: Uint8Array, heldBytes: number): ReceivedBody {
+  const { budget } = upload.exchange.surface;
+  const declared = upload.facts.sha256;
+  try {
+    if (declared !== null) checkDigest(sha256(body), declared);
+  } catch (error) {
+    budget.give(heldBytes);
+    throw error;
+  }
+  return { body, sizeBytes: body.length, [Symbol.dispose]: () => budget.give(heldBytes) };
+}
+
+function checkDigest(actual: Uint8Array, declared: Uint8Array | null): void {
+  if (declared === null || Buffer.compare(actual, declared) === 0) return;
+  const [actualHex, declaredHex] = [actual, declared].map((bytes) =>
+    Buffer.from(bytes).toString("hex"),
+  );
+  throw new Fault(
+    "checksumMismatch",
+    `Cannot store the body: its SHA-256 is ${actualHex}, but ${declaredHex} was declared`,
+  );
+}

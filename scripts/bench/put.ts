@@ -1,0 +1,68 @@
+import { startNode } from "../../spec/support/node-process.ts";
+import { rounded, watchSteal } from "./machine.ts";
+import { startNginx } from "./nginx.ts";
+import { pinServer } from "./pin.ts";
+import { figuresOf, runSide, type Side, type SideFigures } from "./side.ts";
+import { readStoreCounters } from "./store-counters.ts";
+import type { Load } from "./wrk.ts";
+
+const connections = 64;
+
+export type PutResult = {
+  readonly bodyBytes: number;
+  readonly requests: number;
+  readonly connections: number;
+  readonly kura: SideFigures;
+  readonly nginx: SideFigures;
+  /** CPU per request: median of Kura over median of nginx. */
+  readonly ratio: number;
+  /** Writes that shared one sync, over all counted runs. */
+  readonly meanGroup: number;
+  readonly stealPercent: number;
+};
+
+/**
+ * CPU time of the server per durable PUT against nginx WebDAV, which does not sync, in turns (A B A B ...) in the same
+ * minutes on the same core. Each server first gets a run that is not counted.
+ */
+export async function measurePut(options: {
+  binary: string;
+  bodyBytes: number;
+  requests: number;
+  rounds: number;
+}): Promise<PutResult> {
+  await using node = await startNode({ binary: options.binary, launcher: pinServer() });
+  await using nginx = await startNginx();
+  const kura: Side = { port: node.port, pids: [node.pid], runs: [] };
+  const peer: Side = { port: nginx.port, pids: nginx.workerPids, runs: [] };
+  const { bodyBytes, requests } = options;
+  // Keys of a round do not meet those of another, also when requests go on a little past the count.
+  const load = (round: number): Omit<Load, "port"> => ({
+    folder: nginx.folder,
+    connections,
+    requests,
+    ask: { method: "PUT", first: 2 * round * requests, bodyBytes },
+  });
+  await runSide(kura, load(0), false);
+  await runSide(peer, load(0), false);
+
+  const steal = watchSteal();
+  const before = await readStoreCounters(node.url);
+  for (let round = 1; round <= options.rounds; round++) {
+    await runSide(kura, load(round), true);
+    await runSide(peer, load(round), true);
+  }
+  const after = await readStoreCounters(node.url);
+  const [kuraFigures, nginxFigures] = [figuresOf(kura), figuresOf(peer)];
+  const groups = after.groups - before.groups;
+  return {
+    bodyBytes,
+    requests,
+    connections,
+    kura: kuraFigures,
+    nginx: nginxFigures,
+    ratio: rounded(kuraFigures.cpuUsPerAnswer.median / nginxFigures.cpuUsPerAnswer.median),
+    meanGroup: rounded((after.commits - before.commits) / Math.max(1, groups)),
+    stealPercent: steal(),
+  };
+}

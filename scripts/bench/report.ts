@@ -1,0 +1,103 @@
+import { KiB, MiB } from "../../runtime/base/units.ts";
+import type { GetResult } from "./get.ts";
+import type { Figure, Machine } from "./machine.ts";
+import type { PutResult } from "./put.ts";
+import type { SideFigures } from "./side.ts";
+import type { ReadyResult } from "./starts.ts";
+import type { SyncResult } from "./syncs.ts";
+
+/** Everything that was measured; what was not asked for is absent. */
+export type Results = {
+  readonly date: string;
+  readonly command: string;
+  readonly machine: Machine;
+  readonly stealPercent: number;
+  readonly listeningMs?: Figure;
+  readonly versionMs?: Figure;
+  readonly ready?: ReadyResult;
+  readonly put?: PutResult;
+  readonly syncs?: SyncResult;
+  readonly gets?: readonly GetResult[];
+};
+
+/** The note that is kept: docs/bench/<date>.md. */
+export function renderNote(results: Results): string {
+  const { machine } = results;
+  return `# Figures of ${results.date}
+
+${machine.cores} cores (${machine.model}), ${machine.memoryGiB} GiB, Linux ${machine.kernel}, Bun ${machine.bun}. Steal over the whole run: ${results.stealPercent} %.
+Command: \`${results.command}\`
+
+Servers ran on core 0, the load (wrk) on core 1. CPU is user + system time of the server's processes from
+/proc/PID/stat until they were quiet again, divided by the answers. Values are medians; lowest and highest in brackets.
+On a shared machine requests a second and latencies move with the neighbours; CPU per request moves by about a quarter.
+
+${[starts(results), put(results), gets(results)].filter((text) => text !== "").join("\n")}`;
+}
+
+function starts({ listeningMs, versionMs, ready, syncs }: Results): string {
+  const rows: string[] = [];
+  if (listeningMs)
+    rows.push(row("listening, empty directory", `${show(listeningMs)} ms`, "<= 150 ms"));
+  if (versionMs) rows.push(row("`kura --version`", `${show(versionMs)} ms`, "<= 50 ms"));
+  if (ready) {
+    const what = `ready after kill -9 with ${ready.artifacts} artifacts`;
+    rows.push(
+      row(what, `${show(ready.readyMs)} ms, ${ready.missing} of the sample missing`, "<= 500 ms"),
+    );
+  }
+  if (syncs) {
+    const groups = `${syncs.groups} groups, mean ${syncs.meanGroup}`;
+    const calls = `${syncs.segmentSyncs} fdatasync on segments, ${syncs.otherSyncs} other syncs`;
+    rows.push(
+      row(`${syncs.writes} PUTs under strace`, `${groups}; ${calls}`, "one fdatasync a group"),
+    );
+  }
+  if (rows.length === 0) return "";
+  return `| what | measured | goal |\n| --- | --- | --- |\n${rows.join("\n")}\n`;
+}
+
+function put({ put: result }: Results): string {
+  if (result === undefined) return "";
+  const title = `PUT ${size(result.bodyBytes)}, ${result.connections} connections, ${result.requests} requests a run`;
+  const facts = `CPU ratio **${result.ratio}** (goal <= 2), mean group **${result.meanGroup}** (goal >= 8), steal ${result.stealPercent} %.`;
+  return `## ${title}\n\n${facts}\nKura: every answer is durable. nginx: WebDAV, no sync.\n\n${table(result.kura, result.nginx)}`;
+}
+
+function gets({ gets: results }: Results): string {
+  const parts = (results ?? []).map((result) => {
+    const { bodyBytes, connections, keys, requests } = result.size;
+    const title = `GET ${size(bodyBytes)}, ${connections} connections, ${keys} keys, ${requests} requests a run`;
+    const facts = `CPU ratio **${result.ratio}**, steal ${result.stealPercent} %.`;
+    return `## ${title}\n\n${facts}\n\n${table(result.kura, result.nginx)}`;
+  });
+  return parts.join("\n");
+}
+
+function table(kura: SideFigures, nginx: SideFigures): string {
+  const line = (name: string, side: SideFigures): string =>
+    row(
+      name,
+      show(side.cpuUsPerAnswer),
+      show(side.answersPerSecond),
+      show(side.p50Ms),
+      show(side.p99Ms),
+    );
+  return `| server | CPU us per request | requests/s | p50 ms | p99 ms |
+| --- | --- | --- | --- | --- |
+${line("Kura", kura)}
+${line("nginx", nginx)}
+`;
+}
+
+function row(...cells: string[]): string {
+  return `| ${cells.join(" | ")} |`;
+}
+
+function show({ median, min, max }: Figure): string {
+  return `${median} (${min}-${max})`;
+}
+
+function size(bytes: number): string {
+  return bytes >= MiB ? `${bytes / MiB} MiB` : `${bytes / KiB} KiB`;
+}
