@@ -2,38 +2,40 @@ import { systemClock } from "../runtime/base/clock.ts";
 import { systemRandom } from "../runtime/base/random.ts";
 import { realDisk } from "../runtime/base/real-disk.ts";
 import type { ArtifactName } from "../runtime/store/identity.ts";
-import {
-  OfflineStore,
-  type RebuildFigures,
-  rebuildIndex as rebuild,
-  type VerifyFigures,
-} from "../runtime/store/inspect.ts";
+import { OfflineStore, rebuildIndex, type VerifyFigures } from "../runtime/store/inspect.ts";
 import type { Progress } from "./view/progress.ts";
 import type { Facts } from "./view/text.ts";
 
-type Tell = (progress: Progress) => void;
-
+/** The one file of the command line that reads a data directory without its node. Nothing but `rebuild` writes. */
 const seams = { disk: realDisk, clock: systemClock, random: systemRandom };
 
-/** Figures of a stopped node's store. The files are only read. */
-export async function readStore(dataDir: string): Promise<Facts> {
+type Tell = (progress: Progress) => void;
+
+/** Figures of the store. */
+export function readStore(dataDir: string): Facts {
   return withStore(dataDir, (store) => store.figures());
 }
 
-/** The files of a stopped node's log. */
-export async function readSegments(dataDir: string): Promise<readonly Facts[]> {
+/** The files of the log. */
+export function readSegments(dataDir: string): readonly Facts[] {
   return withStore(dataDir, (store) => store.segments());
 }
 
-/** One artifact of a stopped node; null when there is none. */
-export async function readArtifact(dataDir: string, name: ArtifactName): Promise<Facts | null> {
-  return withStore(dataDir, (store) => {
-    const manifest = store.find(name);
-    return manifest === null ? null : { ...manifest, id: Buffer.from(manifest.id).toString("hex") };
-  });
+/** One artifact; null when there is none. */
+export function readArtifact(dataDir: string, name: ArtifactName): Facts | null {
+  const manifest = withStore(dataDir, (store) => store.find(name));
+  if (manifest === null) return null;
+  return {
+    producer: name.producer,
+    tenant: name.scope.tenant,
+    namespace: name.scope.namespace,
+    key: name.key,
+    ...manifest,
+    id: Buffer.from(manifest.id).toString("hex"),
+  };
 }
 
-/** Reads every artifact and compares it with its checksums. */
+/** Reads every artifact and compares it with its checksums. Works beside a running node too. */
 export async function verifyFiles(dataDir: string, tell: Tell): Promise<VerifyFigures> {
   return withStore(dataDir, (store) =>
     store.verify((doneBytes, totalBytes) => tell({ doneBytes, totalBytes })),
@@ -41,8 +43,8 @@ export async function verifyFiles(dataDir: string, tell: Tell): Promise<VerifyFi
 }
 
 /** Makes the index anew. The caller holds the writer lock. */
-export async function rebuildIndex(dataDir: string, tell: Tell): Promise<RebuildFigures> {
-  return rebuild(dataDir, seams, (doneBytes, totalBytes) => tell({ doneBytes, totalBytes }));
+export async function rebuildFromFiles(dataDir: string, tell: Tell): Promise<Facts> {
+  return rebuildIndex(dataDir, seams, (doneBytes, totalBytes) => tell({ doneBytes, totalBytes }));
 }
 
 function withStore<T>(dataDir: string, use: (store: OfflineStore) => T): T {

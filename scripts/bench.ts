@@ -117,5 +117,6 @@ try {
   await main();
 } catch (error) {
   console.error(error instanceof Error ? error.message : String(error));
-  process.exitCode = 1;
+  // Not exitCode: whatever a failed measurement left running must not keep us here.
+  process.exit(1);
 }

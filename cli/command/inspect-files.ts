@@ -1,7 +1,7 @@
 import { Fault } from "../../runtime/base/fault.ts";
 import { lockDirectory } from "../../runtime/store/lock.ts";
 import type { InspectOptions } from "../inspect-commands.ts";
-import { rebuildIndex, verifyFiles } from "../offline.ts";
+import { rebuildFromFiles, verifyFiles } from "../offline.ts";
 import { readConfig } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { withProgress } from "../view/progress.ts";
@@ -28,7 +28,9 @@ export async function inspectRebuild({ terminal, ...options }: Options): Promise
   const dataDir = locate(terminal, options);
   const lock = lockDirectory(dataDir);
   try {
-    const report = await withProgress(terminal, "rebuild", (tell) => rebuildIndex(dataDir, tell));
+    const report = await withProgress(terminal, "rebuild", (tell) =>
+      rebuildFromFiles(dataDir, tell),
+    );
     show(terminal, report, options);
   } finally {
     lock.release();

@@ -1,11 +1,11 @@
 import { Box, render, Text } from "ink";
-import { type Progress, shareOf } from "./progress.ts";
+import { type Progress, type ProgressView, shareOf } from "./progress.ts";
 import { renderBytes } from "./text.ts";
 
 const barCells = 40;
 
 /** A bar that is drawn over itself until `end`. */
-export function startBar(title: string): { update(progress: Progress): void; end(): void } {
+export function startBar(title: string): ProgressView {
   const view = render(<Bar title={title} progress={null} />);
   return {
     update(progress) {

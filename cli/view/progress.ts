@@ -15,23 +15,36 @@ export async function withProgress<T>(
   title: string,
   work: (tell: (progress: Progress) => void) => Promise<T>,
 ): Promise<T> {
-  if (!terminal.isInteractive) return work(plainLines(terminal, title));
-  const { startBar } = await import("./progress-bar.tsx");
-  const bar = startBar(title);
+  const view = terminal.isInteractive
+    ? (await import("./progress-bar.tsx")).startBar(title)
+    : plainLines(terminal, title);
+  let totalBytes = 0;
   try {
-    return await work(bar.update);
+    const result = await work((progress) => {
+      totalBytes = progress.totalBytes;
+      view.update(progress);
+    });
+    // Work is measured in bytes of files, some of which need no look: the end is the end all the same.
+    view.update({ doneBytes: totalBytes, totalBytes });
+    return result;
   } finally {
-    bar.end();
+    view.end();
   }
 }
 
-function plainLines(terminal: Terminal, title: string): (progress: Progress) => void {
+/** Draws progress until `end`. */
+export type ProgressView = { update(progress: Progress): void; end(): void };
+
+function plainLines(terminal: Terminal, title: string): ProgressView {
   let shown = -1;
-  return ({ doneBytes, totalBytes }) => {
-    const step = Math.floor(shareOf({ doneBytes, totalBytes }) * plainSteps);
-    if (step <= shown) return;
-    shown = step;
-    terminal.complain(`${title}: ${step * plainSteps} % of ${totalBytes} bytes`);
+  return {
+    update({ doneBytes, totalBytes }) {
+      const step = Math.floor(shareOf({ doneBytes, totalBytes }) * plainSteps);
+      if (step <= shown) return;
+      shown = step;
+      terminal.complain(`${title}: ${step * plainSteps} % of ${totalBytes} bytes`);
+    },
+    end() {},
   };
 }
 

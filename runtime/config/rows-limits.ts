@@ -87,13 +87,13 @@ export const limitRows = {
     derived("CPU count, in [1, 8]", ({ machine }) => clamp(machine.cpuCount, { min: 1, max: 8 })),
     "Jobs of the maintenance Worker at one time.",
   ),
-  indexReadCacheBytes: planned(
+  indexReadCacheBytes: row(
     "KURA_METADATA_STORE_READ_CACHE_BYTES",
     bytes({ min: MiB, max: 64 * GiB }),
     derived("detected memory / 32, in [16, 128] MiB", memoryThirtySecond),
     "Page cache of the index.",
   ),
-  indexWriteBufferPoolBytes: planned(
+  indexWriteBufferPoolBytes: row(
     writeBufferPool,
     bytes({ min: MiB, max: 64 * GiB }),
     derived("detected memory / 32, in [16, 128] MiB", memoryThirtySecond),

@@ -1,3 +1,4 @@
+import type { AbsentMemo } from "./absent-memo.ts";
 import type { StoreFiles } from "./files.ts";
 import type { ArtifactName } from "./identity.ts";
 import type { Index } from "./index.ts";
@@ -8,6 +9,7 @@ import type { Quarantine, Tombstones } from "./tombstones.ts";
 /** Everything that decides whether a row is an artifact that can be read. */
 export type CatalogView = {
   readonly cache: ManifestCache;
+  readonly absent: AbsentMemo;
   /** Replaced when it had to be opened again. */
   index: Index;
   readonly tombstones: Tombstones;
@@ -19,8 +21,10 @@ export type CatalogView = {
 export function findRow(view: CatalogView, id: Uint8Array): Manifest | null {
   const cached = view.cache.get(id);
   if (cached !== null) return cached;
+  if (view.absent.has(id)) return null;
   const row = view.index.find(id);
-  if (row !== null) view.cache.put(row);
+  if (row === null) view.absent.add(id);
+  else view.cache.put(row);
   return row;
 }
 

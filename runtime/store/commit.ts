@@ -260,8 +260,11 @@ export class Committer {
   }
 
   #publish(plan: GroupPlan, batch: IndexBatch): void {
-    const { cache, tombstones, quarantine } = this.#options.view;
-    for (const row of plan.rows) cache.put(row);
+    const { cache, absent, tombstones, quarantine } = this.#options.view;
+    for (const row of plan.rows) {
+      absent.drop(row.id);
+      cache.put(row);
+    }
     plan.cleanedScopes.forEach((scope, i) => {
       tombstones.raise(scope.hashKey, plan.tombstones[i]?.version ?? 0);
     });

@@ -1,8 +1,9 @@
-import { Database } from "bun:sqlite";
+import type { Database } from "bun:sqlite";
 import type { Clock } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import { Fault } from "../base/fault.ts";
 import type { Random } from "../base/random.ts";
+import { MiB } from "../base/units.ts";
 import { checkLargeFile } from "./check-large.ts";
 import { StoreFiles } from "./files.ts";
 import { type ArtifactName, bytesKey } from "./identity.ts";
@@ -15,6 +16,7 @@ import { type Manifest, manifestFlags } from "./store.ts";
 
 /** Rows of one read transaction: a long one would keep a running node from checkpointing. */
 const pageRows = 1_000;
+const indexCacheBytes = 16 * MiB;
 /** As many damaged artifacts are named as this. */
 const namedMax = 100;
 
@@ -58,7 +60,8 @@ export class OfflineStore {
   readonly files: StoreFiles;
 
   constructor(dataDir: string, { disk, clock }: Pick<InspectSeams, "disk" | "clock">) {
-    if (disk.sizeBytes(`${dataDir}/kura.db`) === null) {
+    const home = new SqliteHome({ disk, dataDir, cacheBytes: indexCacheBytes });
+    if (!home.exists()) {
       throw new Fault("dataDirectory", `Cannot read ${dataDir}: there is no store in it`);
     }
     this.#disk = disk;
@@ -66,8 +69,7 @@ export class OfflineStore {
     this.files = new StoreFiles(disk, dataDir);
     this.files.survey();
     try {
-      this.#database = new Database(`${dataDir}/kura.db`, { readonly: true });
-      this.#database.exec("PRAGMA busy_timeout = 5000");
+      this.#database = home.openBeside();
       this.#storeId = this.#one<{ value: Uint8Array }>(
         "SELECT value FROM meta WHERE name = 'store_id'",
       ).value;
@@ -202,7 +204,7 @@ export async function rebuildIndex(
   { disk, random }: InspectSeams,
   tell: Tell,
 ): Promise<RebuildFigures> {
-  const home = new SqliteHome({ disk, dataDir, cacheBytes: 16 * 1024 * 1024 });
+  const home = new SqliteHome({ disk, dataDir, cacheBytes: indexCacheBytes });
   const files = new StoreFiles(disk, dataDir);
   home.setAside();
   const { index } = await recover({

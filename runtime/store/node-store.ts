@@ -3,16 +3,14 @@ import { asFault, Fault } from "../base/fault.ts";
 import type { CatalogView } from "./catalog-view.ts";
 import { findRow, isLive } from "./catalog-view.ts";
 import { Checkpoints } from "./checkpoints.ts";
-import { Committer } from "./commit.ts";
 import { StoreFiles, storeFolders } from "./files.ts";
 import type { ArtifactName } from "./identity.ts";
 import type { IndexBatch } from "./index.ts";
-import { Journal } from "./journal.ts";
 import type { Maintenance } from "./maintenance.ts";
 import { ManifestCache } from "./manifest-cache.ts";
 import type { StoreOptions, StoreSeams } from "./open.ts";
-import { Reader } from "./reader.ts";
-import { type Recovery, recover } from "./recover.ts";
+import { recover } from "./recover.ts";
+import { assemble, continueLog, type Running, type RunningParts } from "./running.ts";
 import { SharedSync } from "./shared-sync.ts";
 import { Space } from "./space.ts";
 import { LargeStage } from "./stage.ts";
@@ -28,22 +26,12 @@ import {
   type StoreState,
   type StoreUsage,
 } from "./store.ts";
-import { Quarantine, Tombstones } from "./tombstones.ts";
 
 /** A failed index is opened again for this long before its group is given up. */
 const repairMsMax = 1_000;
 const repairPauseMs = 50;
 /** Pause between two attempts to write again after the store stopped. */
 const healPauseMs = 1_000;
-
-/** Everything that exists only between a recovery and the next. */
-type Running = {
-  readonly view: CatalogView;
-  readonly journal: Journal;
-  readonly committer: Committer;
-  readonly reader: Reader;
-  readonly storeId: Uint8Array;
-};
 
 /** The store of one node: recovery, the committer, the reader, and what heals them. */
 export class NodeStore implements Store {
@@ -170,14 +158,15 @@ export class NodeStore implements Store {
 
   /** One recovery, from the files as they are, and a new segment to write to. */
   async #recover(knownEnds: ReadonlyMap<number, number>): Promise<void> {
-    const { disk, random, home, clock } = this.#seams;
-    const { dataDir, note } = this.#options;
+    const { random, home } = this.#seams;
+    const { note } = this.#options;
+    const parts = this.#parts();
     const recovery = await recover({
-      disk,
-      dataDir,
+      disk: parts.disk,
+      dataDir: parts.dataDir,
       random,
       home,
-      files: this.#files,
+      files: parts.files,
       knownEnds,
       progress: (doneBytes, totalBytes) => {
         if (this.#state.at === "recovering") {
@@ -187,15 +176,7 @@ export class NodeStore implements Store {
       pause: () => this.#seams.nextTurn(),
       note,
     });
-    const journal = new Journal({
-      disk,
-      dataDir,
-      files: this.#files,
-      storeId: recovery.storeId,
-      wallMs: () => clock.wallMs(),
-      tail: recovery.tail,
-      burntEnds: recovery.burntEnds,
-    });
+    const journal = continueLog(recovery, parts);
     try {
       await journal.startSuccessor();
     } catch (error) {
@@ -210,51 +191,32 @@ export class NodeStore implements Store {
       recovery.index.close();
       return;
     }
-    this.#running = this.#assemble(recovery, journal);
+    this.#running = assemble(recovery, journal, parts);
     this.#isIndexSuspect = false;
     this.#firstOwnFile = journal.tail.file;
     this.#state = { at: "serving" };
   }
 
-  #assemble(recovery: Recovery, journal: Journal): Running {
+  #parts(): RunningParts {
     const { disk, clock, segmentBytesMax } = this.#seams;
-    const { index, mark, storeId } = recovery;
-    const tombstones = new Tombstones();
-    tombstones.load(index.tombstones());
-    const quarantine = new Quarantine();
-    quarantine.load(index.quarantined());
-    this.#cache.clear();
-    const view: CatalogView = {
-      cache: this.#cache,
-      index,
-      tombstones,
-      quarantine,
-      files: this.#files,
-    };
-    const committer = new Committer({
-      view,
-      journal,
-      space: this.#space,
-      clock,
-      origin: originOf(storeId),
-      segmentBytesMax,
-      stamps: { seq: mark.seq, version: mark.version },
-      beforeGroup: () => this.#checkpoints.beforeGroup(),
-      afterGroup: () => this.#checkpoints.afterGroup(),
-      repairIndex: (batch) => this.#repairIndex(view, batch),
-      stop: (reason, broken) => this.#stopWriting(reason, broken),
-    });
-    const reader = new Reader({
+    const { dataDir, bodyCacheBytesMax } = this.#options;
+    return {
       disk,
       clock,
+      dataDir,
       files: this.#files,
-      storeId,
-      bodyCacheBytesMax: this.#options.bodyCacheBytesMax,
-      checkLarge: (path, manifest) =>
-        this.#maintenance?.checkLarge(path, manifest) ?? Promise.resolve(false),
-      onDamage: (manifest, isIndexWrong) => this.#noteDamage(view, manifest, isIndexWrong),
-    });
-    return { view, journal, committer, reader, storeId };
+      space: this.#space,
+      cache: this.#cache,
+      segmentBytesMax,
+      bodyCacheBytesMax,
+      checkLarge: async (path, manifest) =>
+        (await this.#maintenance?.checkLarge(path, manifest)) ?? false,
+      onDamage: (view, manifest, isIndexWrong) => this.#noteDamage(view, manifest, isIndexWrong),
+      repairIndex: (view, batch) => this.#repairIndex(view, batch),
+      beforeGroup: () => this.#checkpoints.beforeGroup(),
+      afterGroup: () => this.#checkpoints.afterGroup(),
+      stop: (reason, broken) => this.#stopWriting(reason, broken),
+    };
   }
 
   #need(): Running {
@@ -413,11 +375,6 @@ export class NodeStore implements Store {
       this.#options.note("tidying up failed", { reason: asFault(error).message });
     }
   }
-}
-
-/** The node's id in versions: the first 48 bits of the store's id. */
-function originOf(storeId: Uint8Array): number {
-  return Buffer.from(storeId.buffer, storeId.byteOffset, 6).readUIntBE(0, 6);
 }
 
 function closeQuietly(index: { close(): void }): void {

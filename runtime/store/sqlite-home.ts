@@ -64,6 +64,13 @@ export class SqliteHome implements IndexHome {
     }
   }
 
+  /** A reader's connection, for inspection beside a running node or of a stopped one. Changes nothing. */
+  openBeside(): Database {
+    const database = new Database(this.#path, { readonly: true });
+    database.exec("PRAGMA busy_timeout = 5000");
+    return database;
+  }
+
   setAside(): void {
     const { disk, dataDir } = this.#options;
     disk.makeFolder(`${dataDir}/aside`);

@@ -33,29 +33,34 @@ export async function startNginx(): Promise<Nginx> {
     stdout: "ignore",
     stderr: Bun.file(path.join(folder, "stderr.txt")),
   });
-  await until("nginx listens", () => master.exitCode !== null || accepts(port));
-  if (master.exitCode !== null) {
-    const said = fs.readFileSync(path.join(folder, "stderr.txt"), "utf8");
-    throw new Error(`nginx ended with ${master.exitCode}: ${said}`);
-  }
-  return {
-    port,
-    root,
-    folder,
-    workerPids: childrenOf(master.pid),
-    async [Symbol.asyncDispose]() {
-      master.kill("SIGTERM");
-      await master.exited;
-      fs.rmSync(folder, { recursive: true, force: true });
-    },
+  const dispose = async (): Promise<void> => {
+    master.kill("SIGTERM");
+    await master.exited;
+    fs.rmSync(folder, { recursive: true, force: true });
   };
+  try {
+    await until("nginx listens", () => master.exitCode !== null || accepts(port));
+    // It listens before its worker is there.
+    await until("nginx has a worker", () => master.exitCode !== null || hasWorker(master.pid));
+    if (master.exitCode !== null) {
+      const said = fs.readFileSync(path.join(folder, "stderr.txt"), "utf8");
+      throw new Error(`nginx ended with ${master.exitCode}: ${said}`);
+    }
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  const workerPids = childrenOf(master.pid);
+  return { port, root, folder, workerPids, [Symbol.asyncDispose]: dispose };
+}
+
+function hasWorker(pid: number): boolean {
+  return childrenOf(pid).length > 0;
 }
 
 function childrenOf(pid: number): number[] {
-  const text = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
-  const pids = text.split(" ").filter(Boolean).map(Number);
-  if (pids.length > 0) return pids;
-  throw new Error(`Cannot find the workers of nginx (${pid}): its list of children is empty`);
+  const text = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return text.trim().split(" ").filter(Boolean).map(Number);
 }
 
 function configText({

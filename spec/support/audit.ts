@@ -1,7 +1,7 @@
 import type { Random } from "../../runtime/base/random.ts";
 import type { Judge } from "./judge.ts";
 import { openLoadConnection } from "./load-client.ts";
-import { getRequest, parseKeyText, readFound } from "./load-surface.ts";
+import { getRequest, parseKeyText, readFound, type Value } from "./load-surface.ts";
 
 export type AuditOptions = {
   readonly port: number;
@@ -18,28 +18,39 @@ const failuresShown = 5;
  * say something: a read that fails is an error by itself.
  */
 export async function auditKeys(options: AuditOptions): Promise<{ readCount: number }> {
-  const texts = [...options.judge.keys()];
-  shuffle(texts, options.random);
+  const { port, judge, random } = options;
+  const found = await findKeys(port, judge, random);
+  for (const { key, value } of found) judge.accept({ at: "audit", key, value });
+  judge.accept({ at: "audited" });
+  return { readCount: found.length };
+}
+
+/** What every key holds now, in no order. @throws when a read says nothing. */
+export async function findKeys(
+  port: number,
+  judge: Judge,
+  random: Random | null = null,
+): Promise<{ key: string; value: Value | null }[]> {
+  const texts = [...judge.keys()];
+  if (random !== null) shuffle(texts, random);
+  const all: { key: string; value: Value | null }[] = [];
   const failures: string[] = [];
   let next = 0;
   const readLoop = async (): Promise<void> => {
-    const connection = openLoadConnection(options.port);
+    const connection = openLoadConnection(port);
     for (let i = next++; i < texts.length; i = next++) {
       const text = texts[i]!;
       const key = parseKeyText(text);
       const found = readFound(key, await connection.exchange(getRequest(key)));
       if (found.at === "failed") failures.push(`${text}: ${found.reason}`);
-      else options.judge.accept({ at: "audit", key: text, value: found.value });
+      else all.push({ key: text, value: found.value });
     }
     connection.close();
   };
   await Promise.all(Array.from({ length: connectionCount }, readLoop));
-  if (failures.length > 0) {
-    const shown = failures.slice(0, failuresShown).join("\n");
-    throw new Error(`${failures.length} of ${texts.length} reads at rest failed:\n${shown}`);
-  }
-  options.judge.accept({ at: "audited" });
-  return { readCount: texts.length };
+  if (failures.length === 0) return all;
+  const shown = failures.slice(0, failuresShown).join("\n");
+  throw new Error(`${failures.length} of ${texts.length} reads at rest failed:\n${shown}`);
 }
 
 /** Reads every key under way: what is open then may or may not be seen. @throws when a read says nothing. */

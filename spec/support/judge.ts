@@ -14,6 +14,8 @@ export interface Judge {
   put(key: string, value: Value): number;
   clean(namespace: string): number;
   get(key: string): number;
+  /** What `accept` would say of this value of a key read right now; null when it is right. Nothing is written. */
+  check(key: string, value: Value | null): FindingKind | null;
   /** Every key that was ever written, refused ones too. */
   keys(): Iterable<string>;
   /** The value a key had at the last audit, if nothing was tried on it since; undefined when it is not that simple. */
@@ -245,12 +247,18 @@ class CourtOfRecord implements Judge {
     this.#cleans.clear();
   }
 
-  #judge(key: Key, value: Value | null, start: number, end: number): void {
+  check(text: string, value: Value | null): FindingKind | null {
+    return this.#verdict(this.#keyOf(text), value, this.#tick, this.#tick);
+  }
+
+  #verdict(key: Key, value: Value | null, start: number, end: number): FindingKind | null {
     const cleans = this.#cleans.get(key.namespace) ?? [];
-    const kind =
-      value === null
-        ? judgeMiss(key, cleans, start, end)
-        : judgeValue({ key, cleans, value, start, end });
+    if (value === null) return judgeMiss(key, cleans, start, end);
+    return judgeValue({ key, cleans, value, start, end });
+  }
+
+  #judge(key: Key, value: Value | null, start: number, end: number): void {
+    const kind = this.#verdict(key, value, start, end);
     if (kind !== null) this.#report(kind, end, key, value);
   }
 

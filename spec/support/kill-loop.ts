@@ -1,10 +1,10 @@
 import { day, hour, second } from "../../runtime/base/units.ts";
 import { clockEnvironment, compileClockShim } from "./clock-shim.ts";
 import { type FaultRun, withFaultRun } from "./fault-run.ts";
+import { removeIndex } from "./index-files.ts";
 import { startLoad } from "./load-driver.ts";
 import { KeySpace } from "./load-keys.ts";
 import { planBodies } from "./load-sizes.ts";
-import { removeIndex } from "./index-files.ts";
 import type { NodeProcess } from "./node-process.ts";
 
 export type KillLoopReport = {

@@ -34,7 +34,7 @@ export async function connect(port: number): Promise<RawConnection> {
   let received = Buffer.alloc(0);
   let isEnded = false;
   let wake: () => void = () => {};
-  socket.on("data", (data) => {
+  socket.on("data", (data: Buffer) => {
     received = Buffer.concat([received, data]);
     wake();
   });

@@ -1,16 +1,22 @@
+import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
-import { freePorts, startNode } from "../../support/node-process.ts";
+import {
+  decodeFileHeader,
+  encodeFileHeader,
+  filePageBytes,
+  formatVersion,
+} from "../../../runtime/store/format.ts";
+import { freePorts, projectFolder, startNode } from "../../support/node-process.ts";
 import { complaints, kura, type Run, scratch } from "./run.ts";
 
-/** The start failed as it should: this exit code, one line for people that says these words, nothing on stdout. */
+/** The start failed as it should: this exit code and one line for people that says these words. */
 function expectRefused(run: Run, code: number, ...words: string[]): void {
   expect({ code: run.code, stderr: run.stderr }).toEqual({ code, stderr: run.stderr });
   expect(complaints(run)).toHaveLength(1);
   for (const word of ["kura: ", ...words]) expect(complaints(run)[0]).toContain(word);
-  expect(run.stdout).toBe("");
 }
 
 async function serveIn(dataDir: string, env: Record<string, string> = {}): Promise<Run> {
@@ -139,8 +145,56 @@ describe("a data directory that another process uses ends with 1", () => {
   });
 });
 
+describe("data of a newer Kura ends with 65, and not one byte of it is changed", () => {
+  const key = "/api/cache/gradle/a?tenant_id=default";
+
+  /** A data directory with one artifact in it, left in good order. */
+  async function makeData(folder: string): Promise<string> {
+    const dataDir = path.join(folder, "data");
+    await using node = await startNode({ dataDir });
+    expect((await fetch(`${node.url}${key}`, { method: "PUT", body: "x" })).status).toBe(201);
+    expect(await node.stop()).toBe(0);
+    return dataDir;
+  }
+
+  /** Contents of what holds data; the lock and SQLite's shared memory hold none. */
+  function contents(dataDir: string): Record<string, string> {
+    const names = fs.readdirSync(dataDir, { recursive: true, encoding: "utf8" });
+    const files = names.filter((name) => /^(kura\.db(-wal)?|(segments|large)\/.*)$/.test(name));
+    return Object.fromEntries(
+      files.map((name) => [name, fs.readFileSync(path.join(dataDir, name)).toString("base64")]),
+    );
+  }
+
+  test("an index with a newer schema", async () => {
+    using made = scratch();
+    const dataDir = await makeData(made.folder);
+    using database = new Database(path.join(dataDir, "kura.db"));
+    database.exec("PRAGMA user_version = 999; PRAGMA wal_checkpoint(TRUNCATE)");
+    database.close();
+    const before = contents(dataDir);
+    expectRefused(await serveIn(dataDir), 65, "schema 999", "newer Kura");
+    expect(contents(dataDir)).toEqual(before);
+  });
+
+  test("a segment of a newer format", async () => {
+    using made = scratch();
+    const dataDir = await makeData(made.folder);
+    const folder = path.join(dataDir, "segments");
+    const last = path.join(folder, fs.readdirSync(folder).sort().at(-1) ?? "");
+    const bytes = fs.readFileSync(last);
+    const header = decodeFileHeader(bytes.subarray(0, filePageBytes));
+    if (header === null) throw new Error(`${last} has no whole header`);
+    bytes.set(encodeFileHeader({ ...header, formatVersion: formatVersion + 1 }));
+    fs.writeFileSync(last, bytes);
+    const before = contents(dataDir);
+    expectRefused(await serveIn(dataDir), 65, `format ${formatVersion + 1}`, "newer Kura");
+    expect(contents(dataDir)).toEqual(before);
+  });
+});
+
 function serveCommand(port: number, dataDir: string): string[] {
-  const binary = path.resolve(process.env.KURA_SPEC_BINARY ?? "dist/kura");
+  const binary = path.resolve(projectFolder, process.env.KURA_SPEC_BINARY ?? "dist/kura");
   const program = binary.endsWith(".ts") ? [process.execPath, binary] : [binary];
   return [...program, "serve", "--port", String(port), "--data-dir", dataDir];
 }

@@ -45,12 +45,10 @@ test("every line of the log is one JSON object with time, level and message", as
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line));
-  for (const line of lines) {
-    expect(line).toMatchObject({
-      time: expect.stringMatching(/^\d{4}-.*Z$/),
-      level: expect.any(String),
-      message: expect.any(String),
-    });
+  for (const { time, level, message } of lines) {
+    expect(time).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+    expect(["info", "warn"]).toContain(level);
+    expect(message).not.toBe("");
   }
   const messages = lines.map(({ message }) => message);
   expect(messages).toContain("listening");

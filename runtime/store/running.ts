@@ -1,0 +1,104 @@
+import type { Clock } from "../base/clock.ts";
+import type { Disk } from "../base/disk.ts";
+import { AbsentMemo } from "./absent-memo.ts";
+import type { CatalogView } from "./catalog-view.ts";
+import { Committer, type CommitterOptions } from "./commit.ts";
+import type { StoreFiles } from "./files.ts";
+import { Journal } from "./journal.ts";
+import type { ManifestCache } from "./manifest-cache.ts";
+import { Reader, type ReaderOptions } from "./reader.ts";
+import type { Recovery } from "./recover.ts";
+import type { Space } from "./space.ts";
+import type { Manifest } from "./store.ts";
+import { Quarantine, Tombstones } from "./tombstones.ts";
+
+/** Everything that exists only between a recovery and the next. */
+export type Running = {
+  readonly view: CatalogView;
+  readonly journal: Journal;
+  readonly committer: Committer;
+  readonly reader: Reader;
+  readonly storeId: Uint8Array;
+};
+
+export type RunningParts = {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly dataDir: string;
+  readonly files: StoreFiles;
+  readonly space: Space;
+  readonly cache: ManifestCache;
+  readonly segmentBytesMax: number;
+  readonly bodyCacheBytesMax: number;
+  readonly checkLarge: ReaderOptions["checkLarge"];
+  readonly onDamage: (view: CatalogView, manifest: Manifest, isIndexWrong: boolean) => void;
+  readonly repairIndex: (
+    view: CatalogView,
+    batch: Parameters<CommitterOptions["repairIndex"]>[0],
+  ) => ReturnType<CommitterOptions["repairIndex"]>;
+} & Pick<CommitterOptions, "beforeGroup" | "afterGroup" | "stop">;
+
+/** The append side of the log at the place where recovery found its end. */
+export function continueLog(
+  recovery: Recovery,
+  parts: Pick<RunningParts, "disk" | "clock" | "dataDir" | "files">,
+): Journal {
+  const { disk, clock, dataDir, files } = parts;
+  const { storeId, tail, burntEnds } = recovery;
+  return new Journal({
+    disk,
+    dataDir,
+    files,
+    storeId,
+    wallMs: () => clock.wallMs(),
+    tail,
+    burntEnds,
+  });
+}
+
+/** Committer and reader over what a recovery found. */
+export function assemble(recovery: Recovery, journal: Journal, parts: RunningParts): Running {
+  const { disk, clock, files, space, cache, segmentBytesMax, bodyCacheBytesMax } = parts;
+  const { index, mark, storeId } = recovery;
+  const tombstones = new Tombstones();
+  tombstones.load(index.tombstones());
+  const quarantine = new Quarantine();
+  quarantine.load(index.quarantined());
+  cache.clear();
+  const view: CatalogView = {
+    cache,
+    absent: new AbsentMemo(),
+    index,
+    tombstones,
+    quarantine,
+    files,
+  };
+  const committer = new Committer({
+    view,
+    journal,
+    space,
+    clock,
+    origin: originOf(storeId),
+    segmentBytesMax,
+    stamps: { seq: mark.seq, version: mark.version },
+    beforeGroup: parts.beforeGroup,
+    afterGroup: parts.afterGroup,
+    repairIndex: (batch) => parts.repairIndex(view, batch),
+    stop: parts.stop,
+  });
+  const reader = new Reader({
+    disk,
+    clock,
+    files,
+    storeId,
+    bodyCacheBytesMax,
+    checkLarge: parts.checkLarge,
+    onDamage: (manifest, isIndexWrong) => parts.onDamage(view, manifest, isIndexWrong),
+  });
+  return { view, journal, committer, reader, storeId };
+}
+
+/** The node's id in versions: the first 48 bits of the store's id. */
+function originOf(storeId: Uint8Array): number {
+  return Buffer.from(storeId.buffer, storeId.byteOffset, 6).readUIntBE(0, 6);
+}
