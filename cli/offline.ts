@@ -12,18 +12,18 @@ const seams = { disk: realDisk, clock: systemClock, random: systemRandom };
 type Tell = (progress: Progress) => void;
 
 /** Figures of the store. */
-export function readStore(dataDir: string): Facts {
-  return withStore(dataDir, (store) => store.figures());
+export async function readStore(dataDir: string): Promise<Facts> {
+  return { ...(await withStore(dataDir, (store) => store.figures())) };
 }
 
 /** The files of the log. */
-export function readSegments(dataDir: string): readonly Facts[] {
-  return withStore(dataDir, (store) => store.segments());
+export async function readSegments(dataDir: string): Promise<readonly Facts[]> {
+  return [...(await withStore(dataDir, (store) => store.segments()))];
 }
 
 /** One artifact; null when there is none. */
-export function readArtifact(dataDir: string, name: ArtifactName): Facts | null {
-  const manifest = withStore(dataDir, (store) => store.find(name));
+export async function readArtifact(dataDir: string, name: ArtifactName): Promise<Facts | null> {
+  const manifest = await withStore(dataDir, (store) => store.find(name));
   if (manifest === null) return null;
   return {
     producer: name.producer,
@@ -47,10 +47,13 @@ export async function rebuildFromFiles(dataDir: string, tell: Tell): Promise<Fac
   return rebuildIndex(dataDir, seams, (doneBytes, totalBytes) => tell({ doneBytes, totalBytes }));
 }
 
-function withStore<T>(dataDir: string, use: (store: OfflineStore) => T): T {
+async function withStore<T>(
+  dataDir: string,
+  use: (store: OfflineStore) => T | Promise<T>,
+): Promise<T> {
   const store = new OfflineStore(dataDir, seams);
   try {
-    return use(store);
+    return await use(store);
   } finally {
     store.close();
   }

@@ -16,7 +16,7 @@ export async function inspectStore({
 }: InspectOptions & WithTerminal): Promise<void> {
   const { dataDir } = locate(terminal, options);
   const live = await question(dataDir, "/v1/store", "ask the node for its store");
-  show(terminal, live ?? readStore(dataDir), options);
+  show(terminal, live ?? (await readStore(dataDir)), options);
 }
 
 /** The files of the log. */
@@ -26,7 +26,7 @@ export async function inspectSegments({
 }: InspectOptions & WithTerminal): Promise<void> {
   const { dataDir } = locate(terminal, options);
   const live = await question(dataDir, "/v1/segments", "ask the node for its segments");
-  show(terminal, live ?? readSegments(dataDir), options);
+  show(terminal, live ?? (await readSegments(dataDir)), options);
 }
 
 /** One artifact. @throws Fault "missing" when it is not there. */
@@ -42,7 +42,7 @@ export async function inspectArtifact({
   const live = await question(dataDir, `/v1/artifact?${query}`, what);
   if (live !== null) return show(terminal, live, options);
   const scope = makeScope(tenant.toLowerCase(), namespace.toLowerCase());
-  const stopped = readArtifact(dataDir, nameArtifact(producer as Producer, scope, key));
+  const stopped = await readArtifact(dataDir, nameArtifact(producer as Producer, scope, key));
   if (stopped === null) throw new Fault("missing", `Cannot ${what}: there is none in ${dataDir}`);
   show(terminal, stopped, options);
 }

@@ -97,9 +97,9 @@ export const limitRows = {
     writeBufferPool,
     bytes({ min: MiB, max: 64 * GiB }),
     derived("detected memory / 32, in [16, 128] MiB", memoryThirtySecond),
-    "Size of the index's write-ahead log that forces a checkpoint.",
+    "Memory that the write-ahead log is derived from.",
   ),
-  indexWriteBufferBytes: planned(
+  indexWriteBufferBytes: row(
     writeBuffer,
     bytes({ min: 64 * KiB, max: 64 * GiB }),
     derived(`${writeBufferPool} / 4, in [4, 32] MiB`, (given) =>
@@ -108,7 +108,7 @@ export const limitRows = {
         given.number(writeBufferPool),
       ),
     ),
-    "Growth of the write-ahead log after which a checkpoint is asked for.",
+    "Size of the index's write-ahead log at which commits wait for a checkpoint, 50 ms at most.",
   ),
   indexWriteBuffersMax: planned(
     "KURA_METADATA_STORE_MAX_WRITE_BUFFERS",
@@ -129,7 +129,7 @@ export const limitRows = {
   ),
   journalBodyBytesMax: row(
     "KURA_JOURNAL_BODY_MAX_BYTES",
-    bytes({ min: 4 * KiB, max: 8 * MiB }),
+    bytes({ min: 4 * KiB, max: MiB }),
     fixed(MiB),
     "Larger bodies get a file of their own.",
   ),

@@ -3,6 +3,7 @@ import { systemClock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import { systemRandom } from "../base/random.ts";
 import { realDisk } from "../base/real-disk.ts";
+import { MiB } from "../base/units.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { isLoopback } from "../config/rows-node.ts";
 import type { Config } from "../config/table.ts";
@@ -65,7 +66,7 @@ export async function runComposedNode(input: ComposeInput): Promise<void> {
     print,
     serveOptions: httpServeOptions(config, log),
     openStore: () => {
-      opened = openRealStore(config, log);
+      opened = openRealStore(loaded, log);
       return opened;
     },
     ...makeHandlers({ loaded, log, life, store }),
@@ -115,19 +116,30 @@ function makeHandlers({
   return { publicHandler, adminHandler: createAdminHandler({ loaded, store, status: life, log }) };
 }
 
-function openRealStore(config: Config, log: Log): OpenedStore {
+/**
+ * The seed's rule gives the index up to 128 MiB. SQLite's cache takes what it is given and the manifest cache stands
+ * before it, so only somebody who asks for more gets more.
+ */
+function indexCacheBytes({ config, sources }: LoadedConfig): number {
+  const isDerived = sources.indexReadCacheBytes === "derived";
+  return isDerived ? Math.min(config.indexReadCacheBytes, 16 * MiB) : config.indexReadCacheBytes;
+}
+
+function openRealStore(loaded: LoadedConfig, log: Log): OpenedStore {
+  const { config } = loaded;
   const store = openStore(
     {
       dataDir: config.dataDir,
       capacityBytes: config.capacityBytes,
       manifestCacheBytesMax: config.manifestCacheBytesMax,
       bodyCacheBytesMax: config.bodyCacheBytesMax,
-      indexCacheBytes: config.indexReadCacheBytes,
-      walBytesMax: config.indexWriteBufferPoolBytes,
+      indexCacheBytes: indexCacheBytes(loaded),
+      walBytesMax: config.indexWriteBufferBytes,
       note: (event, details) => noteStore(log, event, details),
     },
     { disk: realDisk, clock: systemClock, random: systemRandom },
   );
+  process.on("exit", () => store.endAtOnce());
   return { store, recovered: store.ready };
 }
 

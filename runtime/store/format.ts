@@ -102,7 +102,7 @@ function decodeHeaderCopy(copy: Uint8Array): FileHeader | null {
   }
   return {
     formatVersion: view.getUint32(8, true),
-    storeId: copy.slice(16, 32),
+    storeId: new Uint8Array(copy.subarray(16, 32)),
     file: getUint64(view, 32),
     predecessor: getUint64(view, 40),
     predecessorEndBytes: getUint64(view, 48),

@@ -112,7 +112,7 @@ export class OfflineStore {
   }
 
   /** Reads every live artifact and compares it with its checksums. */
-  verify(tell: Tell): VerifyFigures {
+  async verify(tell: Tell): Promise<VerifyFigures> {
     const totalBytes = this.files.usedBytes;
     const damaged: string[] = [];
     let [checkedCount, checkedBytes, damagedCount] = [0, 0, 0];
@@ -129,6 +129,7 @@ export class OfflineStore {
         if (damaged.length < namedMax) damaged.push(Buffer.from(row.id).toString("hex"));
       }
       tell(Math.min(checkedBytes, totalBytes), totalBytes);
+      await nextTurn();
       const last = rows.at(-1);
       if (last === undefined) break;
       after = last.id;
@@ -192,6 +193,11 @@ export class OfflineStore {
   }
 }
 
+/** Lets a progress bar be drawn. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 export type RebuildFigures = {
   readonly artifactCount: number;
   readonly tombstoneCount: number;
@@ -215,7 +221,7 @@ export async function rebuildIndex(
     files,
     knownEnds: new Map(),
     progress: tell,
-    pause: () => new Promise((resolve) => setImmediate(resolve)),
+    pause: nextTurn,
     note: () => {},
   });
   const figures = {

@@ -55,14 +55,14 @@ export function decodeLargeHeader(page: Uint8Array): LargeHeader | null {
   const metadata = decodeMetadata(page.subarray(metadataAt, metadataAt + metadataBytes));
   if (metadata === null) return null;
   return {
-    storeId: page.slice(16, 32),
+    storeId: new Uint8Array(page.subarray(16, 32)),
     file: getUint64(view, 32),
     bodyBytes: getUint64(view, 40),
     digest: view.getBigUint64(48, true),
     seed: view.getUint32(64, true),
     kind: view.getUint8(72),
     producer: view.getUint8(73),
-    id: page.slice(80, 112),
+    id: new Uint8Array(page.subarray(80, 112)),
     metadata,
   };
 }

@@ -90,7 +90,8 @@ export function decodeRecordHeader(
     metadataBytes: view.getUint32(8, true),
     bodyBytes: getUint64(view, 16),
     offsetBytes: expected.offsetBytes,
-    id: bytes.slice(at + 32, at + 64),
+    // A copy: `bytes` may be a Buffer over a window that is filled again, and Buffer.slice shares memory.
+    id: new Uint8Array(bytes.subarray(at + 32, at + 64)),
     seq: getUint64(view, 64),
     version: getUint64(view, 72),
     origin: getUint64(view, 80),

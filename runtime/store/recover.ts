@@ -1,5 +1,5 @@
 import type { Disk } from "../base/disk.ts";
-import { Fault } from "../base/fault.ts";
+import { asFault, Fault } from "../base/fault.ts";
 import type { Random } from "../base/random.ts";
 import { MiB } from "../base/units.ts";
 import type { StoreFiles } from "./files.ts";
@@ -43,7 +43,9 @@ const tornTailsMax = 8;
 export async function recover(options: RecoveryOptions): Promise<Recovery> {
   const { disk, dataDir, files, note } = options;
   files.survey();
-  const opened = openIndex(options);
+  // Before anything is changed: the newest header tells whether a later version of Kura was here.
+  const ofFiles = storeIdOf(disk, files);
+  const opened = openIndex(options, ofFiles);
   const { index, storeId } = opened;
   try {
     let mark = index.mark();
@@ -81,8 +83,8 @@ type OpenedIndex = {
 };
 
 /** The index of this store, made anew where there is none that can be believed. */
-function openIndex(options: RecoveryOptions): OpenedIndex {
-  const { disk, home, files, random, note } = options;
+function openIndex(options: RecoveryOptions, ofFiles: Uint8Array | null): OpenedIndex {
+  const { home, files, random, note } = options;
   let isNew = !home.exists();
   let index: Index;
   try {
@@ -94,7 +96,6 @@ function openIndex(options: RecoveryOptions): OpenedIndex {
     index = home.open();
     isNew = true;
   }
-  const ofFiles = storeIdOf(disk, files);
   const identity = index.identity();
   if (identity === null) {
     const storeId = ofFiles ?? random.bytes(16);
@@ -105,7 +106,7 @@ function openIndex(options: RecoveryOptions): OpenedIndex {
     note("index set aside", { reason: "it belongs to another store" });
     index.close();
     home.setAside();
-    return openIndex(options);
+    return openIndex(options, ofFiles);
   }
   return { index, storeId: identity.storeId, wasRebuilt: isNew };
 }
@@ -138,6 +139,9 @@ function syncLast(
   if (file === null) return;
   try {
     file.sync();
+  } catch (error) {
+    const what = `Cannot make ${file.path} durable: ${asFault(error).message}`;
+    throw new Fault("dataDirectory", `${what}; check the disk, then start again`, { cause: error });
   } finally {
     file.close();
   }

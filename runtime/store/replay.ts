@@ -118,7 +118,7 @@ class ReplayBatch {
 
   #addTombstone(record: ScannedRecord): void {
     const { seq, version, origin, id } = record.header;
-    this.#tombstones.push({ scopeHash: id.slice(0, 16), version, origin, seq });
+    this.#tombstones.push({ scopeHash: new Uint8Array(id.subarray(0, 16)), version, origin, seq });
   }
 
   #addRow(record: ScannedRecord): void {

@@ -1,6 +1,7 @@
 import { crc32 } from "../base/digest.ts";
 import type { DiskFile } from "../base/disk.ts";
 import { MiB } from "../base/units.ts";
+import { filePageBytes } from "./format.ts";
 import { decodeMetadata, type Metadata, metadataBytesMax } from "./metadata.ts";
 import {
   bodyIsWhole,
@@ -155,11 +156,28 @@ export class RecordScanner {
     const wanted = Math.min(atBytes + length, this.#options.endBytes);
     if (atBytes < this.#windowStart || wanted > this.#windowEnd) {
       const room = Math.min(windowBytes, this.#options.endBytes - atBytes);
-      const count = this.#file.read(this.#window.subarray(0, room), atBytes);
+      const count = this.#readAhead(room, atBytes);
       this.#windowStart = atBytes;
       this.#windowEnd = atBytes + count;
       this.#window.fill(0, count, Math.min(windowBytes, count + recordHeaderBytes));
     }
     return atBytes - this.#windowStart;
+  }
+
+  /** What cannot be read counts as zeros, which are damage like any other: the rest of the file is not lost with it. */
+  #readAhead(length: number, atBytes: number): number {
+    try {
+      return this.#file.read(this.#window.subarray(0, length), atBytes);
+    } catch {
+      for (let at = 0; at < length; at += filePageBytes) {
+        const page = this.#window.subarray(at, Math.min(at + filePageBytes, length));
+        try {
+          if (this.#file.read(page, atBytes + at) < page.length) return length;
+        } catch {
+          page.fill(0);
+        }
+      }
+      return length;
+    }
   }
 }

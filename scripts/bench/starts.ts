@@ -15,7 +15,7 @@ import { type Figure, figure } from "./machine.ts";
 const startMsMax = 60 * second;
 /** Keys that are read back after each restart; evenly spread over all of them. */
 const sampleCount = 200;
-/** What is under way when the node is killed, so that there is something to replay. */
+/** Written while the node is killed half-way, so that there is something to replay. */
 const roundArtifacts = 2_000;
 const fillConnections = 64;
 
@@ -78,7 +78,7 @@ export async function measureReady(options: {
     for (let round = 1; round <= options.rounds; round++) {
       const begin = options.artifacts + round * roundArtifacts;
       const load = fill({ port: node.port, first: begin, count: roundArtifacts, ...shape });
-      await killAfterFirstWrites(node, begin);
+      await killWhenStored(node, begin + roundArtifacts / 2);
       acknowledged.push(...(await load).acknowledged);
 
       const startMs = systemClock.monotonicMs();
@@ -94,9 +94,9 @@ export async function measureReady(options: {
   return { readyMs: figure(times), artifacts: acknowledged.length, missing };
 }
 
-async function killAfterFirstWrites(node: NodeProcess, first: number): Promise<void> {
+async function killWhenStored(node: NodeProcess, index: number): Promise<void> {
   await pollUntilTrue(node, async () => {
-    const answer = await fetch(node.url + fillPath(first));
+    const answer = await fetch(node.url + fillPath(index));
     await answer.arrayBuffer();
     return answer.status === 200;
   });

@@ -10,7 +10,7 @@ export async function readStoreCounters(nodeUrl: string): Promise<StoreCounters>
   const text = await answer.text();
   if (answer.status !== 200) throw new Error(`GET ${nodeUrl}/metrics answered ${answer.status}`);
   return {
-    groups: sumOf(text, "kura_store_groups_total"),
+    groups: sumOf(text, "kura_store_commit_groups_total"),
     commits: sumOf(text, "kura_store_commits_total"),
   };
 }

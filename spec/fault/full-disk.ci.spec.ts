@@ -23,6 +23,8 @@ const roomBytes = 12 * MiB;
 const refusalMsMax = 1 * second;
 const resumeMsMax = 5 * second;
 const putsMax = 400;
+/** No other put of these specs has a number like this. */
+const unusedIndex = 1_000_000;
 const sizesBytes = [200 * KiB, 700 * KiB, 100, 1_500 * KiB];
 const testMsMax = 60 * second;
 
@@ -126,7 +128,7 @@ async function checkRefusals(run: FaultRun, node: NodeProcess, keySpace: KeySpac
   const connection = openLoadConnection(node.port);
   const namespaces: Record<string, string> = { nx: "nx", metro: "metro" };
   for (const surface of ["xcode", "gradle", "nx", "metro"] as const) {
-    const key = { surface, namespace: namespaces[surface] ?? "full", index: 1 };
+    const key = { surface, namespace: namespaces[surface] ?? "full", index: unusedIndex };
     const startMs = performance.now();
     const answer = await putOn(
       run,

@@ -67,6 +67,10 @@ export async function withFaultRun<Result>(
     return result;
   } catch (error) {
     history.flush();
+    await killAll(nodes);
+    for (const [i, node] of nodes.entries()) {
+      fs.writeFileSync(path.join(folder, `node-${i + 1}.log`), node.stdout() + node.stderr());
+    }
     const said = error instanceof Error ? error.message : String(error);
     throw new Error(`${said}\n(seed ${seed}; everything is in ${folder})`, { cause: error });
   } finally {
@@ -135,5 +139,4 @@ function verifyStore(dataDir: string): void {
 
 async function killAll(nodes: NodeProcess[]): Promise<void> {
   await Promise.all(nodes.map((node) => node.kill()));
-  nodes.length = 0;
 }

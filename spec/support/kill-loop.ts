@@ -22,10 +22,10 @@ const cleansPerCycle = 2;
 const loadMs = { min: 50, max: 1_500 };
 const startMs = { min: 1, max: 200 };
 const killsInStartMax = 4;
-/** 8 cleaned namespaces and Nx and Metro, two cleaned a cycle: a name lives about five cycles. */
-const cleanedNamespaceCount = 8;
-/** Names a cycle that stay for ever: 1,000 cycles end with 25,000 of them, read back in about 2 s. */
-const keptKeysPerCycle = 25;
+/** 4 cleaned namespaces and Nx and Metro, two cleaned a cycle: a name lives about three cycles. */
+const cleanedNamespaceCount = 4;
+/** Names a cycle that stay for ever: 1,000 cycles end with 10,000 of them, read back in about 2 s. */
+const keptKeysPerCycle = 10;
 /** A recovering node of the last cycles of a long run has a thousand files to look at. */
 const readyMsMax = 120 * second;
 const cyclesBetweenLogs = 20;

@@ -31,11 +31,11 @@ export type RawConnection = AsyncDisposable & {
 
 export async function connect(port: number): Promise<RawConnection> {
   const socket = net.connect({ host: "127.0.0.1", port, allowHalfOpen: true });
-  let received = Buffer.alloc(0);
+  const inbox = new Inbox();
   let isEnded = false;
   let wake: () => void = () => {};
   socket.on("data", (data: Buffer) => {
-    received = Buffer.concat([received, data]);
+    inbox.add(data);
     wake();
   });
   const end = (): void => {
@@ -53,7 +53,7 @@ export async function connect(port: number): Promise<RawConnection> {
 
   const change = async (deadlineMs: number, what: string): Promise<void> => {
     const leftMs = deadlineMs - performance.now();
-    if (leftMs <= 0) throw new Error(`No ${what} in time; got ${describe(received)}`);
+    if (leftMs <= 0) throw new Error(`No ${what} in time; got ${describe(inbox.bytes())}`);
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, leftMs);
     wake = resolve;
@@ -72,20 +72,20 @@ export async function connect(port: number): Promise<RawConnection> {
     async answer({ toHead = false } = {}) {
       const deadlineMs = performance.now() + answerMsMax;
       for (;;) {
-        const parsed = parseAnswer(received, toHead);
+        const parsed = parseAnswer(inbox.bytes(), toHead);
         if (parsed !== null) {
-          received = received.subarray(parsed.endBytes);
+          inbox.drop(parsed.endBytes);
           return parsed.answer;
         }
         if (isEnded)
-          throw new Error(`The connection ended without an answer: ${describe(received)}`);
+          throw new Error(`The connection ended without an answer: ${describe(inbox.bytes())}`);
         await change(deadlineMs, "answer");
       }
     },
     async closed(withinMs = answerMsMax) {
       const deadlineMs = performance.now() + withinMs;
       while (!isEnded) await change(deadlineMs, "end of the connection");
-      return received;
+      return inbox.bytes();
     },
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),
@@ -95,6 +95,33 @@ export async function connect(port: number): Promise<RawConnection> {
       socket.destroy();
     },
   };
+}
+
+/** What has come and was not read; grows by doubling, so that large answers cost one copy and not thousands. */
+class Inbox {
+  #buffer = Buffer.alloc(4_096);
+  #start = 0;
+  #end = 0;
+
+  add(data: Buffer): void {
+    if (this.#end + data.length > this.#buffer.length) {
+      const grown = Buffer.alloc((this.#end + data.length) * 2);
+      this.#buffer.copy(grown, 0, this.#start, this.#end);
+      this.#buffer = grown;
+      this.#end -= this.#start;
+      this.#start = 0;
+    }
+    data.copy(this.#buffer, this.#end);
+    this.#end += data.length;
+  }
+
+  bytes(): Buffer {
+    return this.#buffer.subarray(this.#start, this.#end);
+  }
+
+  drop(count: number): void {
+    this.#start += count;
+  }
 }
 
 /** One request on a connection of its own. */
@@ -131,7 +158,7 @@ function parseAnswer(
   const lengthBytes = hasNoBody ? 0 : Number(headers.get("content-length") ?? 0);
   const start = headEnd + 4;
   if (bytes.length < start + lengthBytes) return null;
-  const body = bytes.subarray(start, start + lengthBytes);
+  const body = Buffer.from(bytes.subarray(start, start + lengthBytes));
   return { answer: { status, headers, body }, endBytes: start + lengthBytes };
 }
 

@@ -6,6 +6,8 @@ export type Dialect = {
   readonly write: "PUT" | "POST";
   /** Before the id. */
   readonly prefix: string;
+  /** Label of its route in the metrics. */
+  readonly template: string;
   /** After the id. */
   readonly suffix: string;
   readonly stored: number;
@@ -30,19 +32,33 @@ export const dialects: readonly Dialect[] = [
     name: "Xcode",
     write: "POST",
     prefix: "/api/cache/cas/",
+    template: "/api/cache/cas/{id}",
     suffix: query,
     stored: 204,
     exists: 204,
     limitBytes: 256 * MiB,
     isText: false,
   },
-  { name: "Gradle", prefix: "/api/cache/gradle/", suffix: query, ...gradle },
-  { name: "stock Gradle", prefix: "/cache/", suffix: "", ...gradle },
-  { name: "stock Gradle with a scope", prefix: "/cache/stocktenant/ios/", suffix: "", ...gradle },
+  {
+    name: "Gradle",
+    prefix: "/api/cache/gradle/",
+    template: "/api/cache/gradle/{cache_key}",
+    suffix: query,
+    ...gradle,
+  },
+  { name: "stock Gradle", prefix: "/cache/", template: "/cache/{key}", suffix: "", ...gradle },
+  {
+    name: "stock Gradle with a scope",
+    prefix: "/cache/stocktenant/ios/",
+    template: "/cache/{tenant}/{namespace}/{key}",
+    suffix: "",
+    ...gradle,
+  },
   {
     name: "Nx",
     write: "PUT",
     prefix: "/v1/cache/",
+    template: "/v1/cache/{hash}",
     suffix: "",
     stored: 200,
     exists: 200,
@@ -53,6 +69,7 @@ export const dialects: readonly Dialect[] = [
     name: "Metro",
     write: "PUT",
     prefix: "/api/metro/cache/",
+    template: "/api/metro/cache/{cache_key}",
     suffix: "",
     stored: 200,
     exists: 200,
