@@ -20,7 +20,7 @@ export function* checkLargeFile(
   const tableAt = filePageBytes + header.bodyBytes;
   if (file.read(table, tableAt) !== table.length) return false;
   if (largeDigest(header.bodyBytes, table) !== header.digest) return false;
-  const slice = new Uint8Array(checkSliceBytes);
+  const slice = new Uint8Array(Math.min(checkSliceBytes, header.bodyBytes));
   for (let at = 0; at < header.bodyBytes; at += checkSliceBytes) {
     const length = Math.min(checkSliceBytes, header.bodyBytes - at);
     const part = slice.subarray(0, length);

@@ -1,4 +1,5 @@
 import { type Clock, sleep } from "../base/clock.ts";
+import { asFault } from "../base/fault.ts";
 import { MiB } from "../base/units.ts";
 
 /** A checkpoint begins once the write-ahead log has grown by this much. */
@@ -24,17 +25,20 @@ export class Checkpoints {
   #running: Promise<void> | null = null;
   #failed = false;
   #doneBytes = 0;
+  /** Checkpoints ended so far, and the count at which a group was held last. */
+  #number = 0;
+  #heldFor = -1;
 
   constructor(options: CheckpointOptions) {
     this.#options = options;
   }
 
+  /** Above the limit one group waits, once for each checkpoint: a slow disk must not slow every group down. */
   async beforeGroup(): Promise<void> {
     const { walBytes, walBytesMax, clock } = this.#options;
-    if (this.#failed || walBytes() < walBytesMax) return;
-    // What the running one began with may be old by now: only one that starts here can end level with the log.
-    await this.#running;
-    await Promise.race([this.#start(), sleep(clock, holdMsMax)]);
+    if (this.#failed || this.#heldFor === this.#number || walBytes() < walBytesMax) return;
+    this.#heldFor = this.#number;
+    await Promise.race([this.#endLevel(), sleep(clock, holdMsMax)]);
   }
 
   afterGroup(): void {
@@ -44,6 +48,18 @@ export class Checkpoints {
     if (bytes >= checkpointAtBytes + this.#doneBytes) void this.#start();
   }
 
+  /** A checkpoint that began before this call may end behind the log; one that begins now ends level with it. */
+  async #endLevel(): Promise<void> {
+    await this.#running;
+    await this.#start();
+  }
+
+  /** Says that the index was made or opened anew. */
+  reset(): void {
+    this.#failed = false;
+    this.#doneBytes = 0;
+  }
+
   async settle(): Promise<void> {
     await this.#running;
   }
@@ -51,6 +67,7 @@ export class Checkpoints {
   #start(): Promise<void> {
     if (this.#running !== null) return this.#running;
     this.#running = this.#run().finally(() => {
+      this.#number += 1;
       this.#running = null;
     });
     return this.#running;
@@ -61,8 +78,11 @@ export class Checkpoints {
       await this.#options.checkpoint();
       this.#doneBytes = this.#options.walBytes();
     } catch (error) {
+      const fault = asFault(error);
+      // A full disk takes nothing away from what was synced: the next checkpoint tries again.
+      if (fault.code === "full") return;
       this.#failed = true;
-      this.#options.onFailure(`a checkpoint failed: ${String(error)}`);
+      this.#options.onFailure(`a checkpoint failed: ${fault.message}`);
     }
   }
 }

@@ -20,7 +20,7 @@ const idleBytes = 512 * KiB;
 /** What a record says beside what its place decides. */
 export type RecordFacts = Omit<
   RecordHeader,
-  "offsetBytes" | "chain" | "metadataBytes" | "metadataCrc"
+  "offsetBytes" | "chain" | "metadataBytes" | "metadataCrc" | "startsGroup"
 >;
 
 export type EncodedRecord = {
@@ -78,6 +78,7 @@ export class GroupBuffer {
       ...facts,
       offsetBytes: this.#startBytes + at,
       chain: this.#chain,
+      startsGroup: at === 0,
       metadataBytes: metadataEnd - metadataAt,
       metadataCrc: crc32(into.subarray(metadataAt, metadataEnd)),
     };

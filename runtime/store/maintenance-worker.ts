@@ -1,5 +1,5 @@
 import { Database } from "bun:sqlite";
-import { Fault } from "../base/fault.ts";
+import { Fault, systemCode } from "../base/fault.ts";
 import { realDisk } from "../base/real-disk.ts";
 import { MiB } from "../base/units.ts";
 import { checkLargeFile } from "./check-large.ts";
@@ -46,9 +46,14 @@ function turn(): void {
     else queue.push(running);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    reply({ number: running.number, error: message });
+    const isFull = error instanceof Fault ? error.code === "full" : isSqliteFull(error);
+    reply({ number: running.number, error: { message, isFull } });
   }
   setImmediate(turn);
+}
+
+function isSqliteFull(error: unknown): boolean {
+  return systemCode(error) === "SQLITE_FULL";
 }
 
 function reply(message: WorkerReply): void {

@@ -10,7 +10,7 @@ import type { Maintenance } from "./maintenance.ts";
 import { ManifestCache } from "./manifest-cache.ts";
 import type { StoreOptions, StoreSeams } from "./open.ts";
 import { recover } from "./recover.ts";
-import { assemble, continueLog, type Running, type RunningParts } from "./running.ts";
+import { assemble, continueLog, type Running, type RunningParts, startLog } from "./running.ts";
 import { SharedSync } from "./shared-sync.ts";
 import { Space } from "./space.ts";
 import { LargeStage } from "./stage.ts";
@@ -189,14 +189,10 @@ export class NodeStore implements Store {
     });
     const journal = continueLog(recovery, parts);
     try {
-      await journal.startSuccessor();
+      await startLog(recovery, journal, { files: this.#files, note });
     } catch (error) {
-      // A full disk is no reason not to serve: the first group that has room tries again.
-      if (asFault(error).code !== "full") {
-        recovery.index.close();
-        throw error;
-      }
-      note("no room for a segment", { reason: asFault(error).message });
+      recovery.index.close();
+      throw error;
     }
     if (this.#state.at === "closed") {
       recovery.index.close();
@@ -204,6 +200,7 @@ export class NodeStore implements Store {
     }
     this.#running = assemble(recovery, journal, parts);
     this.#isIndexSuspect = false;
+    this.#checkpoints.reset();
     this.#firstOwnFile = journal.tail.file;
     this.#state = { at: "serving" };
   }

@@ -14,7 +14,8 @@ export const recordTypes = {
 } as const;
 
 /**
- * Header of a record, 112 bytes: magic 0, type 4, flags 5, kind 6, producer 7, length of the metadata 8, body 16,
+ * Header of a record, 112 bytes: magic 0, type 4, flags 5, kind 6, producer 7, length of the metadata 8, place in the
+ * group 12 (1: the first record of a group, 0: a later one), body 16,
  * own offset 24, id 32, seq 64, version 72, origin 80, chain 88, CRC of the metadata 92, digest 96, own CRC 108.
  * Behind it: metadata, body (put only), CRC-32 of each 256 KiB of the body, seeded with the header's CRC.
  */
@@ -24,6 +25,8 @@ export type RecordHeader = {
   readonly kind: number;
   readonly producer: number;
   readonly metadataBytes: number;
+  /** Whether this is the first record of a group: everything before it in the file was synced when it was written. */
+  readonly startsGroup: boolean;
   /** Size of the artifact's body, wherever it lies. */
   readonly bodyBytes: number;
   readonly offsetBytes: number;
@@ -51,7 +54,7 @@ export function encodeRecordHeader(into: Buffer, at: number, header: RecordHeade
   view.setUint8(6, header.kind);
   view.setUint8(7, header.producer);
   view.setUint32(8, header.metadataBytes, true);
-  view.setUint32(12, 0, true);
+  view.setUint32(12, header.startsGroup ? 1 : 0, true);
   putUint64(view, 16, header.bodyBytes);
   putUint64(view, 24, header.offsetBytes);
   into.set(header.id, at + 32);
@@ -88,6 +91,7 @@ export function decodeRecordHeader(
     kind: view.getUint8(6),
     producer: view.getUint8(7),
     metadataBytes: view.getUint32(8, true),
+    startsGroup: view.getUint32(12, true) === 1,
     bodyBytes: getUint64(view, 16),
     offsetBytes: expected.offsetBytes,
     // A copy: `bytes` may be a Buffer over a window that is filled again, and Buffer.slice shares memory.

@@ -9,9 +9,6 @@ import type { Manifest } from "./store.ts";
 /** Rows of one transaction of a replay: bounds the time that the loop stands still. */
 export const replayBatchRows = 256;
 
-/** A group has at most this many records, so a record this far behind a bad one belongs to a later, synced group. */
-const groupSeqSpan = 256;
-
 const noWriter = new Uint8Array(8);
 
 export type ReplayCounts = {
@@ -43,11 +40,11 @@ export async function replaySegment(replay: SegmentReplay): Promise<Mark> {
   let mark = replay.mark;
   try {
     const scanner = new RecordScanner(file, replay.scan);
-    const doubtful: ScannedRecord[] = [];
+    const tail = new DoubtfulTail(replay.mark);
     for (let isDone = false; !isDone; ) {
       const batch = new ReplayBatch(replay);
-      isDone = fillBatch(scanner, batch, doubtful);
-      mark = advanceMark(mark, batch, scanner);
+      isDone = fillBatch(scanner, batch, tail);
+      mark = advanceMark(mark, batch, tail);
       if (!isDone || batch.size > 0) replay.index.apply(batch.toIndexBatch(mark));
       await replay.pause(scanner.atBytes);
     }
@@ -59,30 +56,56 @@ export async function replaySegment(replay: SegmentReplay): Promise<Mark> {
 }
 
 /** Takes up to one transaction of records; true at the end of the segment. */
-function fillBatch(scanner: RecordScanner, batch: ReplayBatch, doubtful: ScannedRecord[]): boolean {
+function fillBatch(scanner: RecordScanner, batch: ReplayBatch, tail: DoubtfulTail): boolean {
   while (batch.size < replayBatchRows) {
     const record = scanner.next();
     if (record === null) return true;
-    while (doubtful.length > 0 && isBefore(doubtful[0], record)) {
-      // Its group was synced, so this is damage and not a torn end: the row makes it a miss, not an older version.
-      const damaged = doubtful.shift();
-      if (damaged !== undefined) batch.add(damaged);
-    }
-    if (record.bodyIsGood) batch.add(record);
-    else doubtful.push(record);
+    tail.take(record, scanner.isOpenEnd, batch);
   }
   return false;
 }
 
-function isBefore(doubtful: ScannedRecord | undefined, record: ScannedRecord): boolean {
-  return doubtful !== undefined && doubtful.header.seq + groupSeqSpan <= record.header.seq;
+/**
+ * Tells damage from a torn end. The first record of a group was written when everything before it was synced: what is
+ * bad before it is damage, to be stepped over. Where no such record follows, the bad place is a torn end: the log
+ * ends there, also for whole records of the same group behind it, or a later rebuild would read them differently.
+ */
+class DoubtfulTail {
+  readonly #held: ScannedRecord[] = [];
+  /** End of the last record that is beyond doubt, and the CRC of its header. */
+  endBytes: number;
+  chain: number;
+
+  constructor(mark: Mark) {
+    this.endBytes = mark.offsetBytes;
+    this.chain = mark.chain;
+  }
+
+  take(record: ScannedRecord, isOpenEnd: boolean, batch: ReplayBatch): void {
+    if (record.header.startsGroup || !isOpenEnd) this.#release(batch);
+    const isSure = record.header.startsGroup || !record.isAfterDamage;
+    if (isOpenEnd && (this.#held.length > 0 || !record.bodyIsGood || !isSure)) {
+      this.#held.push(record);
+    } else this.#give(record, batch);
+  }
+
+  /** Damaged ones get their row too: it makes them a miss, and not an older version. */
+  #release(batch: ReplayBatch): void {
+    for (const record of this.#held.splice(0)) this.#give(record, batch);
+  }
+
+  #give(record: ScannedRecord, batch: ReplayBatch): void {
+    batch.add(record);
+    this.endBytes = record.endBytes;
+    this.chain = record.crc;
+  }
 }
 
-function advanceMark(mark: Mark, batch: ReplayBatch, scanner: RecordScanner): Mark {
+function advanceMark(mark: Mark, batch: ReplayBatch, tail: DoubtfulTail): Mark {
   return {
     ...mark,
-    offsetBytes: scanner.goodEndBytes,
-    chain: scanner.chain ?? mark.chain,
+    offsetBytes: tail.endBytes,
+    chain: tail.chain,
     seq: Math.max(mark.seq, batch.seqHigh),
     version: Math.max(mark.version, batch.versionHigh),
   };

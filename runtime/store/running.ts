@@ -1,11 +1,13 @@
 import type { Clock } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
+import { asFault } from "../base/fault.ts";
 import { AbsentMemo } from "./absent-memo.ts";
 import type { CatalogView } from "./catalog-view.ts";
 import { Committer, type CommitterOptions } from "./commit.ts";
 import type { StoreFiles } from "./files.ts";
 import { Journal } from "./journal.ts";
 import type { ManifestCache } from "./manifest-cache.ts";
+import type { StoreNote } from "./open.ts";
 import { Reader, type ReaderOptions } from "./reader.ts";
 import type { Recovery } from "./recover.ts";
 import type { Space } from "./space.ts";
@@ -54,6 +56,34 @@ export function continueLog(
     tail,
     burntEnds,
   });
+}
+
+/**
+ * Starts the segment that this run of the store writes to, and moves the mark there, so that the next recovery begins
+ * here however often the node is started without a write.
+ * @throws Fault when the segment cannot be made for any reason but a full disk: that is no reason not to serve, the
+ * first group that has room tries again.
+ */
+export async function startLog(
+  recovery: Recovery,
+  journal: Journal,
+  { files, note }: { files: StoreFiles; note: StoreNote },
+): Promise<void> {
+  try {
+    await journal.startSuccessor();
+  } catch (error) {
+    const fault = asFault(error);
+    if (fault.code !== "full") throw fault;
+    note("no room for a segment", { reason: fault.message });
+    return;
+  }
+  const { file, endBytes: offsetBytes, chain } = journal.tail;
+  const mark = { ...recovery.mark, file, offsetBytes, chain, fileHigh: files.high };
+  try {
+    recovery.index.apply({ rows: [], tombstones: [], mark, quarantined: [] });
+  } catch (error) {
+    note("mark not moved", { reason: asFault(error).message });
+  }
 }
 
 /** Committer and reader over what a recovery found. */

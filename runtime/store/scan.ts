@@ -22,6 +22,8 @@ export type ScannedRecord = {
   readonly endBytes: number;
   /** False only when bodies are checked and this one is torn or damaged. */
   readonly bodyIsGood: boolean;
+  /** Whether the scan had to pass something bad to find it. */
+  readonly isAfterDamage: boolean;
 };
 
 export type ScanOptions = {
@@ -53,20 +55,13 @@ export class RecordScanner {
   #windowEnd = 0;
   #at: number;
   #chain: number | null;
-  #goodEnd: number;
   #damagedCount = 0;
 
   constructor(file: DiskFile, options: ScanOptions) {
     this.#file = file;
     this.#options = options;
     this.#at = options.startBytes;
-    this.#goodEnd = options.startBytes;
     this.#chain = options.chain;
-  }
-
-  /** End of the last record that was given out. */
-  get goodEndBytes(): number {
-    return this.#goodEnd;
   }
 
   /** Where the scan stands: between records, or at the first bad one. */
@@ -74,9 +69,9 @@ export class RecordScanner {
     return this.#at;
   }
 
-  /** CRC of the last record's header; null right after a stretch of damage. */
-  get chain(): number | null {
-    return this.#chain;
+  /** Whether the end of this file is where the log ends: bodies are checked there. */
+  get isOpenEnd(): boolean {
+    return this.#options.checksBodies;
   }
 
   get damagedCount(): number {
@@ -85,17 +80,19 @@ export class RecordScanner {
 
   /** The next record, or null at the end. */
   next(): ScannedRecord | null {
+    let isAfterDamage = false;
     while (this.#at + recordHeaderBytes <= this.#options.endBytes) {
-      const record = this.#readRecord();
+      const record = this.#readRecord(isAfterDamage);
       if (record !== null) return record;
       if (this.#options.onDamage === "stop") return null;
+      isAfterDamage = true;
       this.#damagedCount += 1;
       if (!this.#seek()) return null;
     }
     return null;
   }
 
-  #readRecord(): ScannedRecord | null {
+  #readRecord(isAfterDamage: boolean): ScannedRecord | null {
     const { seed, endBytes, checksBodies, onDamage } = this.#options;
     const at = this.#at;
     const head = this.#need(at, recordHeaderBytes + metadataBytesMax);
@@ -110,9 +107,8 @@ export class RecordScanner {
     const bodyIsGood = !checksBodies || this.#bodyIsGood(header, crc);
     if (!bodyIsGood && onDamage === "stop") return null;
     this.#at = end;
-    this.#goodEnd = end;
     this.#chain = crc;
-    return { header, metadata, crc, endBytes: end, bodyIsGood };
+    return { header, metadata, crc, endBytes: end, bodyIsGood, isAfterDamage };
   }
 
   #readMetadata(from: number, header: RecordHeader): Metadata | null {

@@ -60,8 +60,12 @@ export class WorkerMaintenance implements Maintenance {
   #settle(reply: WorkerReply): void {
     const waiting = this.#waiting.get(reply.number);
     this.#waiting.delete(reply.number);
-    if (reply.error === undefined) waiting?.resolve(reply.value);
-    else waiting?.reject(new Fault("unavailable", `Maintenance failed: ${reply.error}`));
+    if (reply.error === undefined) {
+      waiting?.resolve(reply.value);
+      return;
+    }
+    const { message, isFull } = reply.error;
+    waiting?.reject(new Fault(isFull ? "full" : "unavailable", `Maintenance failed: ${message}`));
   }
 
   #fail(reason: string): void {

@@ -14,5 +14,5 @@ export type WorkerRequest = { readonly number: number; readonly job: WorkerJob }
 export type WorkerReply = {
   readonly number: number;
   readonly value?: unknown;
-  readonly error?: string;
+  readonly error?: { readonly message: string; readonly isFull: boolean };
 };
