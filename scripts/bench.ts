@@ -1,10 +1,11 @@
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { systemClock } from "../runtime/base/clock.ts";
 import { projectFolder } from "../spec/support/node-process.ts";
 import { measureGet, readSizes } from "./bench/get.ts";
-import { describeMachine, watchSteal } from "./bench/machine.ts";
+import { describeMachine, rounded, watchSteal } from "./bench/machine.ts";
 import { measurePut } from "./bench/put.ts";
 import { type Results, renderNote } from "./bench/report.ts";
 import { measureListening, measureReady, measureVersion, requireBinary } from "./bench/starts.ts";
@@ -34,6 +35,7 @@ type Wishes = {
 async function measureAll(wishes: Wishes): Promise<Results> {
   const { binary, rounds, only } = wishes;
   const steal = watchSteal();
+  const loadBefore = rounded(os.loadavg()[0] ?? 0);
   const step = async <T>(name: Measurement, run: () => Promise<T>): Promise<T | undefined> => {
     if (!only.has(name)) return undefined;
     console.error(`measuring ${name} ...`);
@@ -58,6 +60,7 @@ async function measureAll(wishes: Wishes): Promise<Results> {
     command: ["bun scripts/bench.ts", ...process.argv.slice(2)].join(" "),
     machine: describeMachine(),
     stealPercent: steal(),
+    loadBefore,
     ...(listeningMs && { listeningMs }),
     ...(versionMs && { versionMs }),
     ...(ready && { ready }),

@@ -12,6 +12,8 @@ export type Results = {
   readonly command: string;
   readonly machine: Machine;
   readonly stealPercent: number;
+  /** Load average of the minute before the run: what else the machine was doing. */
+  readonly loadBefore: number;
   readonly listeningMs?: Figure;
   readonly versionMs?: Figure;
   readonly ready?: ReadyResult;
@@ -25,12 +27,13 @@ export function renderNote(results: Results): string {
   const { machine } = results;
   return `# Figures of ${results.date}
 
-${machine.cores} cores (${machine.model}), ${machine.memoryGiB} GiB, Linux ${machine.kernel}, Bun ${machine.bun}. Steal over the whole run: ${results.stealPercent} %.
+${machine.cores} cores (${machine.model}), ${machine.memoryGiB} GiB, Linux ${machine.kernel}, Bun ${machine.bun}. Steal over the whole run: ${results.stealPercent} %; load average before it: ${results.loadBefore}.
 Command: \`${results.command}\`
 
 Servers ran on core 0, the load (wrk) on core 1. CPU is user + system time of the server's processes from
 /proc/PID/stat until they were quiet again, divided by the answers. Values are medians; lowest and highest in brackets.
 On a shared machine requests a second and latencies move with the neighbours; CPU per request moves by about a quarter.
+With a load average over about 0.5 before the run the times of starts are those of a busy machine: repeat it.
 
 ${[starts(results), put(results), gets(results)].filter((text) => text !== "").join("\n")}`;
 }

@@ -1,3 +1,4 @@
+// heavy: its figures mean nothing while other specs run.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { second } from "../../runtime/base/units.ts";
 import { measurePut } from "../../scripts/bench/put.ts";

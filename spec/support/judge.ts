@@ -68,6 +68,13 @@ export function createJudge(history: History | null): Judge {
   return new CourtOfRecord(history);
 }
 
+/** Judges a stored history once more. */
+export function judgeHistory(entries: Iterable<HistoryEntry>): Judge {
+  const judge = createJudge(null);
+  for (const entry of entries) judge.accept(entry);
+  return judge;
+}
+
 class CourtOfRecord implements Judge {
   readonly findings: Finding[] = [];
   findingCount = 0;
@@ -240,7 +247,9 @@ class CourtOfRecord implements Judge {
   /** The cleans of the time before are forgotten only once every key has been judged against them. */
   #audited(): void {
     for (const key of this.#keys.values()) {
-      assert(key.isAudited, `key ${key.text} was audited with the others`);
+      // A stored history leaves out the audits that found what was settled.
+      const isJudged = key.isAudited || this.settled(key.text) !== undefined;
+      assert(isJudged, `key ${key.text} was audited with the others`);
       key.isAudited = false;
     }
     this.#touched.clear();

@@ -1,3 +1,4 @@
+import { asFault } from "../../runtime/base/fault.ts";
 import type { Random } from "../../runtime/base/random.ts";
 import { KiB } from "../../runtime/base/units.ts";
 import { makeScope, nameArtifact } from "../../runtime/store/identity.ts";
@@ -111,10 +112,9 @@ export class ScriptedClients {
 
   /** Reads every key and compares: what is visible now must be durable, and what clients were told. */
   async judgeReads(): Promise<void> {
-    if (this.#sim.store.state().at === "recovering") return;
     for (const { scope, key } of this.#model.keys()) {
-      const found = await this.#sim.read(nameOf(scope, key));
-      if (this.#sim.calls.isOff) return;
+      const found = await this.#sim.read(nameOf(scope, key)).catch(visibleFailure);
+      if (this.#sim.calls.isOff || found === "unavailable") return;
       const breach = this.#model.judge(scope, key, found);
       if (breach !== null) this.breaches.push(`read while running: ${breach}`);
     }
@@ -218,6 +218,12 @@ export class ScriptedClients {
 export function nameOf(scope: string, key: string) {
   const [tenant = "", namespace = ""] = scope.split("/");
   return nameArtifact("xcode", makeScope(tenant, namespace), key);
+}
+
+/** A read may fail where the client sees it: while the store recovers, and while its index is away. */
+function visibleFailure(error: unknown): "unavailable" {
+  if (asFault(error).code !== "unavailable") throw error;
+  return "unavailable";
 }
 
 function changeOf(
