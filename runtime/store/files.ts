@@ -1,6 +1,7 @@
 import { assert } from "../base/assert.ts";
 import type { Disk, DiskFile } from "../base/disk.ts";
 import { filePageBytes } from "./format.ts";
+import type { SegmentFigures } from "./store.ts";
 
 /** Folders of the data directory that belong to the store. */
 export const storeFolders = ["segments", "large", "parts", "aside", "lock"] as const;
@@ -57,6 +58,15 @@ export class StoreFiles {
   /** Segment numbers in ascending order, which is the order of the log. */
   segmentNumbers(): number[] {
     return [...this.#segments.keys()].sort((a, b) => a - b);
+  }
+
+  /** All segments, oldest first; `active` is the one that is written to. */
+  segmentFigures(active: number): SegmentFigures[] {
+    return this.segmentNumbers().map((file) => ({
+      file,
+      state: file === active ? "active" : "sealed",
+      sizeBytes: this.#segments.get(file) ?? 0,
+    }));
   }
 
   largeNumbers(): number[] {

@@ -12,7 +12,7 @@ import { asIndexFault } from "./index-fault.ts";
 import { Reader } from "./reader.ts";
 import { recover } from "./recover.ts";
 import { SqliteHome } from "./sqlite-home.ts";
-import { type Manifest, manifestFlags } from "./store.ts";
+import { type Manifest, manifestFlags, type SegmentFigures } from "./store.ts";
 
 /** Rows of one read transaction: a long one would keep a running node from checkpointing. */
 const pageRows = 1_000;
@@ -31,12 +31,6 @@ export type OfflineFigures = {
   readonly largeFileCount: number;
   readonly usedBytes: number;
   readonly mark: Mark;
-};
-
-export type SegmentFigures = {
-  readonly file: number;
-  readonly path: string;
-  readonly sizeBytes: number;
 };
 
 export type VerifyFigures = {
@@ -100,10 +94,7 @@ export class OfflineStore {
   }
 
   segments(): SegmentFigures[] {
-    return this.files.segmentNumbers().map((file) => {
-      const path = this.files.segmentPath(file);
-      return { file, path, sizeBytes: this.#disk.sizeBytes(path) ?? 0 };
-    });
+    return this.files.segmentFigures(0);
   }
 
   find(name: ArtifactName): Manifest | null {

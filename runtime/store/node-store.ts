@@ -21,11 +21,13 @@ import {
   type Manifest,
   manifestFlags,
   type Outcome,
+  type SegmentFigures,
   type Stage,
   type Store,
   type StoreState,
   type StoreUsage,
 } from "./store.ts";
+import { tidyUp } from "./tidy-up.ts";
 
 /** A failed index is opened again for this long before its group is given up. */
 const repairMsMax = 1_000;
@@ -128,7 +130,14 @@ export class NodeStore implements Store {
       tombstoneCount: running?.view.tombstones.count ?? 0,
       damagedBodies: this.#damagedBodies,
       walBytes: running?.view.index.walBytes() ?? 0,
+      manifestCacheCount: this.#cache.count,
+      manifestCacheCountMax: this.#cache.capacity,
+      bodyCacheBytes: running?.reader.cachedBytes ?? 0,
     };
+  }
+
+  segments(): SegmentFigures[] {
+    return this.#files.segmentFigures(this.#running?.journal.tail.file ?? 0);
   }
 
   async close(): Promise<void> {
@@ -164,7 +173,16 @@ export class NodeStore implements Store {
       void this.#maintenance.close();
       throw error;
     }
-    void this.#tidyUp();
+    void tidyUp({
+      maintenance: this.#maintenance,
+      files: this.#files,
+      space: this.#space,
+      firstOwnFile: this.#firstOwnFile,
+      ballast: { path: this.#ballastPath(), sizeBytes: this.#seams.ballastBytes },
+      // What a row should name may only look unreferenced in an index that is not to be believed.
+      mayRemove: () => this.#state.at === "serving" && !this.#isIndexSuspect,
+      note: this.#options.note,
+    });
   }
 
   /** One recovery, from the files as they are, and a new segment to write to. */
@@ -362,26 +380,6 @@ export class NodeStore implements Store {
 
   #ballastPath(): string {
     return `${this.#options.dataDir}/ballast`;
-  }
-
-  /** After the start: large files that no record names go, and the ballast is laid in. */
-  async #tidyUp(): Promise<void> {
-    const { ballastBytes } = this.#seams;
-    try {
-      const old = this.#files.largeNumbers().filter((file) => file < this.#firstOwnFile);
-      const unreferenced = (await this.#maintenance?.findUnreferenced(old)) ?? [];
-      // What a row should name may only look unreferenced in an index that is not to be believed.
-      if (this.#state.at !== "serving" || this.#isIndexSuspect) return;
-      for (const file of unreferenced) this.#files.removeLarge(file);
-      if (unreferenced.length > 0) {
-        this.#options.note("aborted uploads removed", { files: unreferenced.length });
-      }
-      if (ballastBytes > 0 && this.#space.freeBytes() > 16 * ballastBytes) {
-        await this.#maintenance?.makeBallast(this.#ballastPath(), ballastBytes);
-      }
-    } catch (error) {
-      this.#options.note("tidying up failed", { reason: asFault(error).message });
-    }
   }
 }
 

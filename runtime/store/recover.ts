@@ -1,4 +1,4 @@
-import type { Disk } from "../base/disk.ts";
+import type { Disk, DiskFile } from "../base/disk.ts";
 import { asFault, Fault } from "../base/fault.ts";
 import type { Random } from "../base/random.ts";
 import { MiB } from "../base/units.ts";
@@ -36,6 +36,9 @@ export type Recovery = {
 const tornTailBytesMax = 32 * MiB;
 const tornTailsMax = 8;
 
+/** Bytes of one read and write when the end of the log is written over itself. */
+const rewriteStepBytes = 4 * MiB;
+
 /**
  * Makes the index say what the log says: from the mark on, or from the beginning when the index is new, was lost or
  * cannot be believed. Shortens no file, removes nothing but a last file that never held a record.
@@ -54,7 +57,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovery> {
     const survey = surveyLog(disk, files, mark.file);
     const ends = mergeEnds(survey.statedEnds, options.knownEnds);
     if (isAhead(mark, survey, ends)) throw new Fault("damaged", "The index is ahead of the log");
-    syncLast(disk, files, survey, options.knownEnds);
+    syncLast(options, survey, mark);
     const counts: ReplayCounts = { records: 0, damaged: 0, missingFiles: 0 };
     mark = await replayAll({ options, opened, survey, ends, mark, counts });
     const tail = findTail(survey, mark, ends);
@@ -128,22 +131,36 @@ function isAhead(mark: Mark, survey: LogSurvey, ends: ReadonlyMap<number, number
  * A file whose end this process knows was judged already and is never synced again.
  */
 function syncLast(
-  disk: Disk,
-  files: StoreFiles,
+  options: Pick<RecoveryOptions, "disk" | "files" | "knownEnds">,
   survey: LogSurvey,
-  knownEnds: ReadonlyMap<number, number>,
+  mark: Mark,
 ): void {
+  const { disk, files, knownEnds } = options;
   const last = survey.segments.at(-1);
   if (last === undefined || knownEnds.has(last.file)) return;
   const file = disk.open(files.segmentPath(last.file), "readWrite");
   if (file === null) return;
   try {
+    rewrite(file, mark.file === last.file ? mark.offsetBytes : 0);
     file.sync();
   } catch (error) {
     const what = `Cannot make ${file.path} durable: ${asFault(error).message}`;
     throw new Fault("dataDirectory", `${what}; check the disk, then start again`, { cause: error });
   } finally {
     file.close();
+  }
+}
+
+/**
+ * Writes what the index has not followed yet over itself. The process before may have died of a failed sync, after
+ * which the system takes its pages for written: only new writes make the next sync bring them to the disk.
+ */
+function rewrite(file: DiskFile, startBytes: number): void {
+  const sizeBytes = file.sizeBytes();
+  const buffer = new Uint8Array(Math.min(rewriteStepBytes, Math.max(0, sizeBytes - startBytes)));
+  for (let at = startBytes; at < sizeBytes; at += rewriteStepBytes) {
+    const count = file.read(buffer.subarray(0, Math.min(buffer.length, sizeBytes - at)), at);
+    file.write(buffer.subarray(0, count), at);
   }
 }
 

@@ -141,6 +141,18 @@ export type StoreUsage = {
   readonly tombstoneCount: number;
   readonly damagedBodies: number;
   readonly walBytes: number;
+  /** Manifests in the cache before the index, and how many fit. */
+  readonly manifestCacheCount: number;
+  readonly manifestCacheCountMax: number;
+  /** Bytes of bodies kept in memory. */
+  readonly bodyCacheBytes: number;
+};
+
+/** One file of the log. */
+export type SegmentFigures = {
+  readonly file: number;
+  readonly state: "active" | "sealed";
+  readonly sizeBytes: number;
 };
 
 /**
@@ -164,6 +176,8 @@ export interface Store {
    */
   commit(change: Change): Promise<Outcome>;
   usage(): StoreUsage;
+  /** The files of the log, oldest first. */
+  segments(): SegmentFigures[];
   /** Ends the waiting commits and closes all files. */
   close(): Promise<void>;
 }

@@ -170,7 +170,11 @@ export class Model {
 }
 
 /** What a request makes of each state that was possible before it. */
-function effectOf(request: Request, outcome: Outcome["at"] | null, before: Set<number>): Set<number> {
+function effectOf(
+  request: Request,
+  outcome: Outcome["at"] | null,
+  before: Set<number>,
+): Set<number> {
   if (request.op !== "put") return new Set([nothing]);
   if (outcome === "exists") return new Set([...before].filter((value) => value !== nothing));
   if (request.rule === "lastWins" || outcome === "stored") return new Set([request.value]);
@@ -179,5 +183,7 @@ function effectOf(request: Request, outcome: Outcome["at"] | null, before: Set<n
 }
 
 function isRefusal(code: string): boolean {
-  return code === "full" || code === "unavailable" || code === "overloaded" || code === "badRequest";
+  return (
+    code === "full" || code === "unavailable" || code === "overloaded" || code === "badRequest"
+  );
 }

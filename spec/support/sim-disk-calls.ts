@@ -89,7 +89,9 @@ export class SimCalls {
         ? call.number
         : this.trace.reduce((count, each) => count + (each.kind === call.kind ? 1 : 0), 0);
     if (failure.times === "once") return number === failure.at;
-    return number >= failure.at && (failure.kind !== undefined || this.#kindAt(failure) === call.kind);
+    return (
+      number >= failure.at && (failure.kind !== undefined || this.#kindAt(failure) === call.kind)
+    );
   }
 
   #kindAt(failure: Failure): CallKind | undefined {

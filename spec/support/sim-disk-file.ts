@@ -109,6 +109,8 @@ export class SimInode {
     const end = Math.min(start + lengthBytes, this.#sizeBytes);
     this.#medium = grown(this.#medium, end);
     this.#medium.set(this.#cache.subarray(start, end), start);
+    // A block that is written beyond the end of the file takes the end along.
+    this.#mediumBytes = Math.max(this.#mediumBytes, end);
   }
 
   #takeBlock(from: SimInode, block: number, lengthBytes: number): void {

@@ -2,7 +2,7 @@ import type { Disk, DiskFile } from "../../runtime/base/disk.ts";
 import type { Random } from "../../runtime/base/random.ts";
 import { GiB } from "../../runtime/base/units.ts";
 import type { SimClock } from "./sim-clock.ts";
-import { type Failure, PowerIsOff, type SimCalls, diskFault } from "./sim-disk-calls.ts";
+import { diskFault, type Failure, PowerIsOff, type SimCalls } from "./sim-disk-calls.ts";
 import { SimInode, type Survival } from "./sim-disk-file.ts";
 import { SimFolder, type SimTree } from "./sim-disk-tree.ts";
 
@@ -222,7 +222,10 @@ export class SimDisk implements Disk {
   #land({ inode, bytes, at }: WriteUnderWay, path: string, failure: Failure | null): void {
     const grownBytes = Math.max(0, at + bytes.length - inode.sizeBytes);
     const fits = grownBytes === 0 || this.freeBytes("/") >= grownBytes;
-    if (failure === null && fits) return inode.write(bytes, at);
+    if (failure === null && fits) {
+      inode.write(bytes, at);
+      return;
+    }
     const share = failure === null ? 0.5 : failure.effect;
     inode.write(bytes.subarray(0, Math.floor(bytes.length * share)), at);
     throw diskFault(`write ${bytes.length} bytes to ${path} at ${at}`, failure?.code ?? "ENOSPC");
@@ -255,7 +258,11 @@ export class SimDisk implements Disk {
     });
   }
 
-  #begin(kind: "create" | "open" | "read" | "remove" | "rename" | "syncFolder", path: string, what: string) {
+  #begin(
+    kind: "create" | "open" | "read" | "remove" | "rename" | "syncFolder",
+    path: string,
+    what: string,
+  ) {
     const failure = this.#calls.begin(kind, path);
     if (failure !== null) throw diskFault(what, failure.code);
   }

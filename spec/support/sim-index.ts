@@ -28,7 +28,8 @@ class IndexState {
     for (const tombstone of batch.tombstones) {
       const key = bytesKey(tombstone.scopeHash);
       const held = this.tombstones.get(key);
-      if (held === undefined || tombstone.version > held.version) this.tombstones.set(key, tombstone);
+      if (held === undefined || tombstone.version > held.version)
+        this.tombstones.set(key, tombstone);
     }
     for (const entry of batch.quarantined) this.quarantined.set(bytesKey(entry.id), entry);
     this.mark = batch.mark;

@@ -116,7 +116,8 @@ function survivalOf(pieces: readonly string[], kept: (piece: number) => boolean)
 /** Every subset of `count` pieces, or as many drawn ones beside the extreme ones. */
 function* subsets(count: number, piecesMax: number, random: Random) {
   if (count <= piecesMax) {
-    for (let mask = 0; mask < 2 ** count; mask++) yield (piece: number) => (mask >> piece) % 2 === 1;
+    for (let mask = 0; mask < 2 ** count; mask++)
+      yield (piece: number) => (mask >> piece) % 2 === 1;
     return;
   }
   yield () => false;

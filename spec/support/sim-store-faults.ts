@@ -4,33 +4,41 @@ import { Model } from "./model.ts";
 import { SimClock } from "./sim-clock.ts";
 import type { CallKind, Failure } from "./sim-disk-calls.ts";
 import { type Planted, type Remains, SimStore } from "./sim-store.ts";
-import { judgeStart, judgeTrace, type Marks, markLife, randomSurvival, reach } from "./sim-store-run.ts";
+import {
+  judgeStart,
+  judgeTrace,
+  type Marks,
+  markLife,
+  randomSurvival,
+  reach,
+} from "./sim-store-run.ts";
 import { ScriptedClients, type Step } from "./sim-store-script.ts";
 
 /** Ways in which a call of each kind can fail; `effect` is explained at Failure. */
-const waysToFail: Readonly<Partial<Record<CallKind, readonly Pick<Failure, "code" | "effect">[]>>> = {
-  create: [
-    { code: "EIO", effect: 0 },
-    { code: "ENOSPC", effect: 0 },
-  ],
-  write: [
-    { code: "EIO", effect: 0 },
-    { code: "ENOSPC", effect: 0.5 },
-    { code: "EIO", effect: 0.9 },
-    { code: "EIO", effect: 1 },
-  ],
-  sync: [
-    { code: "EIO", effect: 0 },
-    { code: "ENOSPC", effect: 0 },
-  ],
-  syncFolder: [{ code: "EIO", effect: 0 }],
-  remove: [{ code: "EIO", effect: 0 }],
-  indexApply: [
-    { code: "EIO", effect: 0 },
-    { code: "EIO", effect: 1 },
-  ],
-  indexOpen: [{ code: "EIO", effect: 0 }],
-};
+const waysToFail: Readonly<Partial<Record<CallKind, readonly Pick<Failure, "code" | "effect">[]>>> =
+  {
+    create: [
+      { code: "EIO", effect: 0 },
+      { code: "ENOSPC", effect: 0 },
+    ],
+    write: [
+      { code: "EIO", effect: 0 },
+      { code: "ENOSPC", effect: 0.5 },
+      { code: "EIO", effect: 0.9 },
+      { code: "EIO", effect: 1 },
+    ],
+    sync: [
+      { code: "EIO", effect: 0 },
+      { code: "ENOSPC", effect: 0 },
+    ],
+    syncFolder: [{ code: "EIO", effect: 0 }],
+    remove: [{ code: "EIO", effect: 0 }],
+    indexApply: [
+      { code: "EIO", effect: 0 },
+      { code: "EIO", effect: 1 },
+    ],
+    indexOpen: [{ code: "EIO", effect: 0 }],
+  };
 
 /** How long a failure that stays is there, in ms of the clock: shorter and longer than the index is waited for. */
 const failureMs = [400, 5_000, "never"] as const;
@@ -72,7 +80,13 @@ export function casesOf(kind: CallKind, at: number): FaultCase[] {
         cases.push({ failure, healsAfterMs, end, also: null });
         if (kind !== "indexApply") continue;
         // The index cannot be opened again either: the group must be voided.
-        const also: Failure = { at: 2, times: "forever", kind: "indexOpen", code: "EIO", effect: 0 };
+        const also: Failure = {
+          at: 2,
+          times: "forever",
+          kind: "indexOpen",
+          code: "EIO",
+          effect: 0,
+        };
         cases.push({ failure: { ...failure, times: "once" }, healsAfterMs, end, also });
       }
     }
@@ -133,9 +147,14 @@ function healLater(sim: SimStore, fault: FaultCase): void {
 }
 
 /** With the failure gone a put is stored and read back within the healing time. */
-async function judgeLiveness(sim: SimStore, clients: ScriptedClients, model: Model): Promise<string[]> {
+async function judgeLiveness(
+  sim: SimStore,
+  clients: ScriptedClients,
+  model: Model,
+): Promise<string[]> {
   const isServing = await sim.until(() => sim.store.state().at === "serving", healingMsMax);
-  if (!isServing) return [`not serving ${healingMsMax} ms after the failure: ${sim.store.state().at}`];
+  if (!isServing)
+    return [`not serving ${healingMsMax} ms after the failure: ${sim.store.state().at}`];
   const before = model.acknowledgedCount;
   await clients.run([{ at: "put", scope: "a/one", key: "alive", rule: "lastWins", sizeBytes: 64 }]);
   if (model.acknowledgedCount > before) return [];
@@ -164,7 +183,11 @@ async function judgeEnd(
   return [];
 }
 
-function endOf(sim: SimStore, end: FaultCase["end"], random: ReturnType<typeof seededRandom>): Remains {
+function endOf(
+  sim: SimStore,
+  end: FaultCase["end"],
+  random: ReturnType<typeof seededRandom>,
+): Remains {
   if (end === "kill") return sim.kill();
   return sim.powerCut(randomSurvival(random, 512), random.below(sim.home.unflushedCount + 1));
 }

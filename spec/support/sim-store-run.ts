@@ -2,6 +2,7 @@ import { type Random, seededRandom } from "../../runtime/base/random.ts";
 import { KiB } from "../../runtime/base/units.ts";
 import { Model } from "./model.ts";
 import { SimClock } from "./sim-clock.ts";
+import type { CallKind, Failure } from "./sim-disk-calls.ts";
 import type { Survival } from "./sim-disk-file.ts";
 import { type Planted, type Remains, SimStore } from "./sim-store.ts";
 import { nameOf, randomSteps, ScriptedClients } from "./sim-store-script.ts";
@@ -76,7 +77,8 @@ export function judgeTrace(sim: SimStore): string[] {
   const failed = new Set(sim.calls.failed.map(({ number }) => number));
   for (const { number, kind, path } of sim.calls.trace) {
     if (kind === "sync" && ended.has(path)) breaches.push(`call ${number}: second sync of ${path}`);
-    if (kind === "write" && ended.has(path)) breaches.push(`call ${number}: write to ${path} after it failed`);
+    if (kind === "write" && ended.has(path))
+      breaches.push(`call ${number}: write to ${path} after it failed`);
     if (failed.has(number) && (kind === "sync" || kind === "write")) ended.add(path);
   }
   return breaches;
@@ -97,7 +99,12 @@ const callsPerLifeMax = 90;
  * One seed: several lives of one store, each ended by a power cut or a kill at a random call, also during recovery.
  * Returns what was wrong, at once after the first bad life.
  */
-export async function runSeed({ seed, marks, planted = null, onLife = () => {} }: SeedRun): Promise<string[]> {
+export async function runSeed({
+  seed,
+  marks,
+  planted = null,
+  onLife = () => {},
+}: SeedRun): Promise<string[]> {
   const random = seededRandom(seed);
   const blockBytes = random.below(4) === 0 ? 4 * KiB : 512;
   const clock = new SimClock();
@@ -115,8 +122,12 @@ export async function runSeed({ seed, marks, planted = null, onLife = () => {} }
     const sim = new SimStore(settings, remains);
     onLife(sim);
     sim.home.flushesOnClose = random.below(2) === 0;
-    sim.calls.offAt = random.below(5) === 0 ? 1 + random.below(12) : 8 + random.below(callsPerLifeMax);
+    sim.calls.offAt =
+      random.below(5) === 0 ? 1 + random.below(12) : 8 + random.below(callsPerLifeMax);
+    const isFailing = random.below(3) === 0;
+    if (isFailing) sim.calls.fail(randomFailure(random));
     const breaches = await liveOnce(sim, model, random);
+    if (sim.calls.failed.length > 0) reach(marks, "failed call");
     markLife(marks, sim);
     if (breaches.length > 0) return breaches.map((each) => `life ${generation + 1}: ${each}`);
     model.cut();
@@ -130,12 +141,45 @@ export async function runSeed({ seed, marks, planted = null, onLife = () => {} }
 }
 
 async function liveOnce(sim: SimStore, model: Model, random: Random): Promise<string[]> {
+  if (!(await startDespiteFailure(sim))) return [];
   const breaches = await judgeStart(sim, model);
   if (breaches.length > 0 || sim.calls.isOff) return breaches;
   const clients = new ScriptedClients(sim, model);
   await clients.run(randomSteps(random, 6 + random.below(24)));
   if (!sim.calls.isOff) await clients.judgeReads();
   return [...clients.breaches, ...judgeTrace(sim)];
+}
+
+/** False when the start failed because it was made to; any other failure is for the judge. */
+async function startDespiteFailure(sim: SimStore): Promise<boolean> {
+  try {
+    await sim.ready();
+    return true;
+  } catch {
+    return sim.calls.failed.length === 0;
+  }
+}
+
+const failingKinds: readonly CallKind[] = [
+  "create",
+  "write",
+  "sync",
+  "syncFolder",
+  "remove",
+  "indexApply",
+  "indexOpen",
+  "checkpoint",
+];
+
+/** One failure of one kind of call, once or for the rest of the life. */
+function randomFailure(random: Random): Failure {
+  return {
+    at: 1 + random.below(10),
+    kind: failingKinds[random.below(failingKinds.length)] ?? "sync",
+    times: random.below(3) === 0 ? "forever" : "once",
+    code: random.below(3) === 0 ? "ENOSPC" : "EIO",
+    effect: [0, 0.3, 0.7, 1][random.below(4)] ?? 0,
+  };
 }
 
 /** A power cut in most cases, else a kill; sometimes the index is lost as a whole. */

@@ -3,7 +3,7 @@ import type { Random } from "../../runtime/base/random.ts";
 import { KiB } from "../../runtime/base/units.ts";
 import { makeScope, nameArtifact } from "../../runtime/store/identity.ts";
 import type { BodyFacts, Change } from "../../runtime/store/store.ts";
-import { Model, type Request, type Ticket } from "./model.ts";
+import type { Model, Request, Ticket } from "./model.ts";
 import { drive, turn } from "./sim-clock.ts";
 import type { SimStore } from "./sim-store.ts";
 

@@ -35,7 +35,11 @@ export type SimSettings = {
 };
 
 /** What a life leaves to the next. */
-export type Remains = { readonly tree: SimTree; readonly home: SimIndexHome; readonly calls: SimCalls };
+export type Remains = {
+  readonly tree: SimTree;
+  readonly home: SimIndexHome;
+  readonly calls: SimCalls;
+};
 
 export type SimNote = { readonly event: string; readonly details: Record<string, unknown> };
 
@@ -162,7 +166,11 @@ export function remainsOf(tree: SimTree, index: IndexRemains | null): Remains {
 
 function freshRemains(): Remains {
   const calls = new SimCalls();
-  const disk = new SimDisk({ calls, clock: new SimClock(), random: { below: () => 0, bytes: () => new Uint8Array(0) } });
+  const disk = new SimDisk({
+    calls,
+    clock: new SimClock(),
+    random: { below: () => 0, bytes: () => new Uint8Array(0) },
+  });
   disk.makeFolder(simDataDir);
   disk.syncFolder("/");
   const fresh = new SimCalls();

@@ -35,7 +35,7 @@ export function createAdminHandler(deps: AdminDeps): AdminHandler {
       { method: "GET", path: "/v1/status", run: () => describeStatus(deps) },
       { method: "GET", path: "/v1/config", run: () => describeSettings(deps) },
       { method: "GET", path: "/v1/store", run: () => describeStore(deps.store()) },
-      { method: "GET", path: "/v1/segments", run: () => describeSegments(deps.store()) },
+      { method: "GET", path: "/v1/segments", run: () => deps.store().segments() },
       { method: "GET", path: "/v1/artifact", run: ({ url }) => findArtifact(deps, url) },
       { method: "DELETE", path: "/v1/namespaces", run: ({ url }) => cleanNamespace(deps, url) },
     ],
@@ -71,12 +71,6 @@ function describeSettings({ loaded }: AdminDeps): ConfigEntry[] {
 
 function describeStore(store: Store): object {
   return { state: store.state(), ...store.usage() };
-}
-
-/** Every file of the log. */
-function describeSegments(store: Store): object {
-  const { segmentCount, largeFileCount, usedBytes, capacityBytes } = store.usage();
-  return { segmentCount, largeFileCount, usedBytes, capacityBytes };
 }
 
 function findArtifact({ store, status }: AdminDeps, url: URL): object {

@@ -83,6 +83,13 @@ function addStoreFigures(metrics: Metrics, store: () => Store): void {
     ["kura_store_large_files", "Bodies in files of their own.", (usage) => usage.largeFileCount],
     ["kura_store_head", "Highest commit number that is visible.", (usage) => usage.head],
     ["kura_store_tombstones", "Scopes that were cleaned.", (usage) => usage.tombstoneCount],
+    ["kura_manifest_cache_entries", "Manifests in memory.", (usage) => usage.manifestCacheCount],
+    [
+      "kura_manifest_cache_capacity_entries",
+      "Manifests that fit in memory.",
+      (usage) => usage.manifestCacheCountMax,
+    ],
+    ["kura_body_cache_bytes", "Bodies kept in memory.", (usage) => usage.bodyCacheBytes],
     ["kura_metadata_store_wal_bytes", "Write-ahead log of the index.", (usage) => usage.walBytes],
   ];
   const counters: [string, string, (usage: StoreUsage) => number][] = [

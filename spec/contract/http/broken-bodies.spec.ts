@@ -226,3 +226,14 @@ test("a 413 leaves the connection in step when the body is short", async () => {
   await connection.send(head("GET /up"));
   expect((await connection.answer()).status).toBe(200);
 });
+
+test("a connection that was freed from the idle limit for a large body gets it back", async () => {
+  // Bun keeps `timeout(request, 0)` for the whole connection unless it is taken back (measured on 1.4.5).
+  await using idle = await startServer({ env: { KURA_HTTP_IDLE_TIMEOUT_MS: "1000" } });
+  await using connection = await connect(idle.port);
+  const line = "PUT /api/cache/gradle/idle?tenant_id=t";
+  await connection.send(head(line, `Content-Length: ${2 * MiB}`));
+  await connection.send(patterned(2 * MiB));
+  expect((await connection.answer()).status).toBe(201);
+  await connection.closed();
+});

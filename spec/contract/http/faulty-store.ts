@@ -38,6 +38,7 @@ export function withFaults(store: Store, faults: Faults): Store {
       return await store.commit(change);
     },
     usage: () => store.usage(),
+    segments: () => store.segments(),
     close: () => store.close(),
   };
 }
