@@ -40,8 +40,11 @@ export type CommitterOptions = {
    */
   readonly repairIndex: (batch: IndexBatch) => Promise<"done" | "void" | "rebuild">;
   /** The store cannot write any more; it reads on and heals itself in the background. */
-  readonly stop: (reason: string, broken: "log" | "index") => void;
+  readonly stop: (reason: string, broken: Broken) => void;
 };
+
+/** What made the committer stop: an index that is corrupt has to be made anew. */
+export type Broken = "log" | "index" | "corruptIndex";
 
 /** Figures since the start of the process. */
 export type CommitCounts = { groups: number; changes: number };
@@ -194,7 +197,9 @@ export class Committer {
         decided.push({ waiter, outcome, isWritten: buffer.lengthBytes > lengthBytes });
       } catch (error) {
         buffer.cut(lengthBytes, chainBefore);
-        this.#refuse(waiter, asFault(error));
+        const fault = asFault(error);
+        if (fault.code === "damaged") this.#halt(fault.message, "corruptIndex");
+        this.#refuse(waiter, fault.code === "badRequest" ? fault : asRefusal(fault));
       }
     }
     return { plan, decided };
@@ -225,7 +230,7 @@ export class Committer {
       if (verdict === "done") return true;
       const fault = asFault(error);
       if (verdict === "rebuild") {
-        this.#halt(fault.message, "index");
+        this.#halt(fault.message, "corruptIndex");
         this.#cut(
           decided.map(({ waiter }) => waiter),
           error,
@@ -233,8 +238,9 @@ export class Committer {
         return false;
       }
       journal.voidBack(before);
-      await this.#voidGroup(decided, asRefusal(fault));
+      // First of all: should the log fail too, both are healed by opening everything again, and only by that.
       this.#halt(fault.message, "index");
+      await this.#voidGroup(decided, asRefusal(fault));
       return false;
     }
   }
@@ -295,7 +301,7 @@ export class Committer {
     dropLargeFile(this.#options.view, change.body);
   }
 
-  #halt(reason: string, broken: "log" | "index"): void {
+  #halt(reason: string, broken: Broken): void {
     const text = `The store does not take writes now: ${reason}`;
     this.#stopped ??= new Fault("unavailable", text);
     this.#options.stop(reason, broken);
@@ -320,8 +326,9 @@ function dropLargeFile(view: CatalogView, staged: StagedBody): void {
   }
 }
 
-/** Whether an "exists" rests on a record of the group that failed. */
+/** Whether an answer may rest on a record of the group that failed; an "absent" may be due to a delete in it. */
 function dependsOnGroup(outcome: Outcome, head: number): boolean {
+  if (outcome.at === "absent") return true;
   return outcome.at === "exists" && outcome.manifest.seq > head;
 }
 

@@ -67,6 +67,8 @@ export interface Index {
   countRows(): number;
   /** A clean end leaves no write-ahead log behind. */
   close(): void;
+  /** Lets go without a clean end: after trouble, or when another connection has taken over. Never throws. */
+  drop(): void;
 }
 
 /** Opens the index of a data directory, and sets a bad one aside. */
@@ -82,4 +84,13 @@ export interface IndexHome {
   setAside(): void;
   /** Leaves a durable note that the next start must rebuild. */
   markSuspect(reason: string): void;
+}
+
+/** Ends an index that may be broken; what it cannot write any more is in the log. */
+export function closeQuietly(index: Index): void {
+  try {
+    index.close();
+  } catch {
+    index.drop();
+  }
 }

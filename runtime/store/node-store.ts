@@ -3,13 +3,15 @@ import { asFault, Fault } from "../base/fault.ts";
 import type { CatalogView } from "./catalog-view.ts";
 import { findRow, isLive } from "./catalog-view.ts";
 import { Checkpoints } from "./checkpoints.ts";
+import type { Broken } from "./commit.ts";
 import { StoreFiles, storeFolders } from "./files.ts";
 import type { ArtifactName } from "./identity.ts";
-import type { IndexBatch } from "./index.ts";
+import { closeQuietly, type IndexBatch } from "./index.ts";
 import type { Maintenance } from "./maintenance.ts";
 import { ManifestCache } from "./manifest-cache.ts";
 import type { StoreOptions, StoreSeams } from "./open.ts";
 import { recover } from "./recover.ts";
+import { reopenIndex, repairIndex } from "./repair-index.ts";
 import { assemble, continueLog, type Running, type RunningParts, startLog } from "./running.ts";
 import { SharedSync } from "./shared-sync.ts";
 import { Space } from "./space.ts";
@@ -29,9 +31,6 @@ import {
 } from "./store.ts";
 import { tidyUp } from "./tidy-up.ts";
 
-/** A failed index is opened again for this long before its group is given up. */
-const repairMsMax = 1_000;
-const repairPauseMs = 50;
 /** Pause between two attempts to write again after the store stopped. */
 const healPauseMs = 1_000;
 
@@ -213,6 +212,7 @@ export class NodeStore implements Store {
       throw error;
     }
     if (this.#state.at === "closed") {
+      journal.seal();
       recovery.index.close();
       return;
     }
@@ -264,59 +264,52 @@ export class NodeStore implements Store {
     }
   }
 
-  /** Opens the index again after a failed transaction and repeats it. */
   async #repairIndex(view: CatalogView, batch: IndexBatch): Promise<"done" | "void" | "rebuild"> {
-    const { clock, home, disk, ballastBytes } = this.#seams;
-    const deadlineMs = clock.monotonicMs() + repairMsMax;
+    const { disk, ballastBytes } = this.#seams;
     if (ballastBytes > 0) disk.remove(this.#ballastPath());
     this.#options.note("index repair", { seq: batch.mark.seq });
-    for (;;) {
-      try {
-        closeQuietly(view.index);
-        view.index = home.open();
-        if (view.index.mark()?.seq !== batch.mark.seq) view.index.apply(batch);
-        return "done";
-      } catch (error) {
-        if (asFault(error).code === "damaged") return "rebuild";
-      }
-      if (clock.monotonicMs() >= deadlineMs) return "void";
-      await sleep(clock, repairPauseMs);
-    }
+    return await repairIndex(view, batch, this.#seams);
   }
 
   /** The committer stopped: reads go on, and the store tries to write again until it can. */
-  #stopWriting(reason: string, broken: "log" | "index"): void {
+  #stopWriting(reason: string, broken: Broken): void {
+    if (broken === "corruptIndex") this.#suspectIndex(reason);
     if (this.#state.at !== "serving") return;
     this.#state = { at: "readOnly", reason };
     this.#options.note("read-only", { reason, broken });
-    const attempt = broken === "log" ? () => this.#resumeLog() : () => this.#recoverAgain();
-    void this.#heal(attempt);
+    void this.#heal(broken);
   }
 
-  async #heal(attempt: () => Promise<void>): Promise<void> {
+  async #heal(broken: Broken): Promise<void> {
+    let isCorrupt = broken === "corruptIndex";
     while (!this.#isClosed() && this.#state.at !== "serving") {
       await sleep(this.#seams.clock, healPauseMs);
       if (this.#isClosed()) return;
       try {
-        await attempt();
+        await (isCorrupt ? this.#recoverAgain() : this.#resume(broken));
         this.#options.note("writing again", {});
       } catch (error) {
-        this.#options.note("healing failed", { reason: asFault(error).message });
+        const fault = asFault(error);
+        this.#options.note("healing failed", { reason: fault.message });
+        if (fault.code !== "damaged" || isCorrupt) continue;
+        isCorrupt = true;
+        this.#suspectIndex(fault.message);
       }
     }
   }
 
-  /** The index is level with what was published: a new segment that voids the failed group is all that is missing. */
-  async #resumeLog(): Promise<void> {
-    const { journal, committer } = this.#need();
+  /** What can be read is what was published: the index must take rows again, and a new segment void the failed group. */
+  async #resume(broken: Broken): Promise<void> {
+    const { journal, committer, view } = this.#need();
     await committer.settled();
+    if (broken === "index") reopenIndex(view, this.#seams.home, committer.head);
     await journal.startSuccessor();
     if (this.#isClosed()) return;
     committer.resume();
     this.#state = { at: "serving" };
   }
 
-  /** The index failed or cannot be believed: everything is opened again from the files. */
+  /** The index cannot be believed: it is made anew from the files, as at a start. */
   async #recoverAgain(): Promise<void> {
     const running = this.#running;
     if (running !== null) {
@@ -331,6 +324,7 @@ export class NodeStore implements Store {
       this.#release(running);
     }
     await this.#maintenance?.releaseIndex();
+    if (this.#isClosed()) return;
     this.#state = { at: "recovering", doneBytes: 0, totalBytes: 0 };
     await this.#recover(this.#knownEnds);
   }
@@ -371,8 +365,7 @@ export class NodeStore implements Store {
   #indexTrouble(error: unknown): Fault {
     const fault = asFault(error);
     if (fault.code !== "damaged") return fault;
-    this.#suspectIndex(fault.message);
-    this.#stopWriting(fault.message, "index");
+    this.#stopWriting(fault.message, "corruptIndex");
     return new Fault("unavailable", "The index is being rebuilt: try again in a moment", {
       cause: fault,
     });
@@ -380,13 +373,5 @@ export class NodeStore implements Store {
 
   #ballastPath(): string {
     return `${this.#options.dataDir}/ballast`;
-  }
-}
-
-function closeQuietly(index: { close(): void }): void {
-  try {
-    index.close();
-  } catch {
-    // It is being closed because it failed; what it had not written is in the log.
   }
 }

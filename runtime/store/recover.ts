@@ -4,7 +4,14 @@ import type { Random } from "../base/random.ts";
 import { MiB } from "../base/units.ts";
 import type { StoreFiles } from "./files.ts";
 import { chainStart, filePageBytes, fileSeed } from "./format.ts";
-import type { Index, IndexHome, Mark } from "./index.ts";
+import {
+  closeQuietly,
+  type Index,
+  type IndexHome,
+  type Mark,
+  type Quarantined,
+  type Tombstone,
+} from "./index.ts";
 import type { LogTail } from "./journal.ts";
 import { type ReplayCounts, replaySegment } from "./replay.ts";
 import { type FoundSegment, type LogSurvey, storeIdOf, surveyLog } from "./survey.ts";
@@ -29,6 +36,8 @@ export type Recovery = {
   readonly mark: Mark;
   readonly tail: LogTail;
   readonly burntEnds: ReadonlyMap<number, number>;
+  readonly tombstones: readonly Tombstone[];
+  readonly quarantined: readonly Quarantined[];
   readonly wasRebuilt: boolean;
 };
 
@@ -69,10 +78,17 @@ export async function recover(options: RecoveryOptions): Promise<Recovery> {
       file: tail.file,
       end: tail.endBytes,
     });
-    return { index, storeId, mark, tail, burntEnds, wasRebuilt: opened.wasRebuilt };
+    // Read here, where damage still leads to a rebuild.
+    const tombstones = index.tombstones();
+    const quarantined = index.quarantined();
+    const wasRebuilt = opened.wasRebuilt;
+    return { index, storeId, mark, tail, burntEnds, tombstones, quarantined, wasRebuilt };
   } catch (error) {
-    index.close();
-    if (!(error instanceof Fault) || error.code !== "damaged" || opened.wasRebuilt) throw error;
+    if (!(error instanceof Fault) || error.code !== "damaged" || opened.wasRebuilt) {
+      closeQuietly(index);
+      throw error;
+    }
+    index.drop();
     note("index set aside", { reason: error.message, dataDir });
     options.home.setAside();
     return recover(options);

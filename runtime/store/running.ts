@@ -91,9 +91,9 @@ export function assemble(recovery: Recovery, journal: Journal, parts: RunningPar
   const { disk, clock, files, space, cache, segmentBytesMax, bodyCacheBytesMax } = parts;
   const { index, mark, storeId } = recovery;
   const tombstones = new Tombstones();
-  tombstones.load(index.tombstones());
+  tombstones.load(recovery.tombstones);
   const quarantine = new Quarantine();
-  quarantine.load(index.quarantined());
+  quarantine.load(recovery.quarantined);
   cache.clear();
   const view: CatalogView = {
     cache,

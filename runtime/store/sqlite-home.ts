@@ -1,6 +1,6 @@
 import { constants, Database } from "bun:sqlite";
 import type { Disk } from "../base/disk.ts";
-import { Fault } from "../base/fault.ts";
+import { Fault, systemCode } from "../base/fault.ts";
 import { MiB } from "../base/units.ts";
 import type { Index, IndexHome } from "./index.ts";
 import { asIndexFault } from "./index-fault.ts";
@@ -47,7 +47,8 @@ export class SqliteHome implements IndexHome {
       database = new Database(this.#path, { create: true, readwrite: true, strict: true });
       const cacheKiB = Math.floor(this.#options.cacheBytes / 1024);
       database.exec("PRAGMA journal_mode = WAL");
-      database.exec("PRAGMA busy_timeout = 5000");
+      // There is one writer: only the recovery of a write-ahead log ever makes it wait, and the loop stands still then.
+      database.exec("PRAGMA busy_timeout = 250");
       database.exec("PRAGMA wal_autocheckpoint = 0");
       // A write-ahead log that starts anew is cut to this size, so that its size tells how much waits in it.
       database.exec(`PRAGMA journal_size_limit = ${walKeptBytes}`);
@@ -147,8 +148,10 @@ function readAlone(path: string, query: string): unknown {
     const row = alone.query<{ value: unknown }, []>(query).get();
     return row?.value ?? null;
   } catch (error) {
-    const fault = asIndexFault(error);
-    if (fault.code === "damaged") throw fault;
+    const name = systemCode(error) ?? "";
+    if (name.startsWith("SQLITE_CORRUPT") || name.startsWith("SQLITE_NOTADB")) {
+      throw asIndexFault(error);
+    }
     // A database that was never checkpointed has no table yet: everything is still in its write-ahead log.
     return null;
   } finally {

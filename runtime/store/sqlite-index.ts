@@ -163,8 +163,34 @@ export class SqliteIndex implements Index {
       this.#database.exec("DELETE FROM meta WHERE name = 'open'");
       this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     } finally {
+      // A prepared statement outlives its database in Bun 1.4.5: it goes on answering, and keeps the files open.
+      this.#finalize();
       this.#database.close();
     }
+  }
+
+  #finalize(): void {
+    for (const statement of [
+      this.#find,
+      this.#putRow,
+      this.#putMark,
+      this.#putTombstone,
+      this.#putQuarantine,
+      this.#begin,
+      this.#commit,
+    ]) {
+      statement.finalize();
+    }
+  }
+
+  drop(): void {
+    try {
+      this.#wal?.close();
+      this.#database.close();
+    } catch {
+      // It is let go because it failed; what it had not written is in the log.
+    }
+    this.#wal = null;
   }
 
   #writeRow(row: Row): void {

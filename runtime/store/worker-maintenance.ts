@@ -11,6 +11,7 @@ export class WorkerMaintenance implements Maintenance {
   readonly #waiting = new Map<number, Waiting>();
   #number = 0;
   #closed: Fault | null = null;
+  #closing: Promise<void> | null = null;
 
   constructor(dataDir: string) {
     this.#worker = new Worker(workerPath("runtime/store/maintenance-worker.ts"));
@@ -40,7 +41,12 @@ export class WorkerMaintenance implements Maintenance {
     await this.#ask({ op: "release" });
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     if (this.#closed !== null) return;
     await this.releaseIndex();
     this.#fail("it was closed");

@@ -24,6 +24,8 @@ export type DiskFault =
 export type FlushReport = {
   readonly runs: number;
   readonly injectedFailures: number;
+  /** Runs whose fault lay beyond the last call of the run, or that were not traced: nothing was injected. */
+  readonly runsWithoutInjection: number;
   readonly acknowledged: number;
   readonly refused: number;
 };
@@ -45,7 +47,13 @@ export async function runDiskFaults(
   purpose: string,
   faults: readonly DiskFault[],
 ): Promise<FlushReport> {
-  const report = { runs: 0, injectedFailures: 0, acknowledged: 0, refused: 0 };
+  const report = {
+    runs: 0,
+    injectedFailures: 0,
+    runsWithoutInjection: 0,
+    acknowledged: 0,
+    refused: 0,
+  };
   for (let first = 0; first < faults.length; first += runsPerStore) {
     await withFaultRun(purpose, async (run) => {
       const keySpace = new KeySpace(run.seed, cleanedNamespaceCount);
@@ -55,6 +63,7 @@ export async function runDiskFaults(
         });
         report.runs++;
         report.injectedFailures += one.injectedFailures;
+        if (one.injectedFailures === 0) report.runsWithoutInjection++;
         report.acknowledged += one.puts.filter((put) => put.outcome === "acknowledged").length;
         report.refused += one.puts.filter((put) => put.outcome !== "acknowledged").length;
       }

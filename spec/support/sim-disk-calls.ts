@@ -25,8 +25,9 @@ export type Failure = {
   readonly code: "EIO" | "ENOSPC";
   /** For a write, share of the bytes that land all the same; for the index, 1 means that the commit took place. */
   readonly effect: number;
-  /** Fails this kind only, and counts only calls of it. */
+  /** Fails this kind only, and counts only calls of it, unless `byNumber` says that `at` counts all calls. */
   readonly kind?: CallKind;
+  readonly byNumber?: boolean;
 };
 
 /** The machine was switched off while this call ran. Nothing it would have done has happened. */
@@ -83,19 +84,15 @@ export class SimCalls {
   }
 
   #matches(failure: Failure, call: Call): boolean {
-    if (failure.kind !== undefined && failure.kind !== call.kind) return false;
-    const number =
-      failure.kind === undefined
-        ? call.number
-        : this.trace.reduce((count, each) => count + (each.kind === call.kind ? 1 : 0), 0);
-    if (failure.times === "once") return number === failure.at;
-    return (
-      number >= failure.at && (failure.kind !== undefined || this.#kindAt(failure) === call.kind)
-    );
+    const { at, times, kind, byNumber = false } = failure;
+    if (kind !== undefined && kind !== call.kind) return false;
+    const number = kind === undefined || byNumber ? call.number : this.#countOf(kind);
+    if (times === "once") return number === at;
+    return number >= at && (kind !== undefined || this.trace[at - 1]?.kind === call.kind);
   }
 
-  #kindAt(failure: Failure): CallKind | undefined {
-    return this.trace[failure.at - 1]?.kind;
+  #countOf(kind: CallKind): number {
+    return this.trace.reduce((count, call) => count + (call.kind === kind ? 1 : 0), 0);
   }
 }
 

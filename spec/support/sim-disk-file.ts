@@ -8,6 +8,11 @@ export type Survival = {
   size(path: string): boolean;
 };
 
+/** What one sync has to write: blocks as they were when it began. */
+export type SimSync = {
+  readonly blocks: ReadonlyMap<number, Uint8Array>;
+};
+
 /**
  * One file: what programs see (the page cache) and what the medium holds. Blocks differ between the two while they are
  * `dirty`, and stay different when a sync fails: such `stale` blocks are clean in the eyes of the system, so no later
@@ -19,9 +24,9 @@ export class SimInode {
   #medium = new Uint8Array(0);
   #sizeBytes = 0;
   #mediumBytes = 0;
-  #sizeIsDirty = false;
   readonly #dirty = new Set<number>();
   readonly #stale = new Set<number>();
+  readonly #flushing = new Set<number>();
 
   constructor(blockBytes: number) {
     this.blockBytes = blockBytes;
@@ -33,7 +38,7 @@ export class SimInode {
 
   /** Blocks whose content a power cut may take. */
   unflushedBlocks(): number[] {
-    return [...new Set([...this.#dirty, ...this.#stale])].sort((a, b) => a - b);
+    return [...new Set([...this.#dirty, ...this.#flushing, ...this.#stale])].sort((a, b) => a - b);
   }
 
   get sizeIsUnflushed(): boolean {
@@ -57,31 +62,39 @@ export class SimInode {
       this.#dirty.add(block);
       this.#stale.delete(block);
     }
-    if (end <= this.#sizeBytes) return;
-    this.#sizeBytes = end;
-    this.#sizeIsDirty = true;
+    this.#sizeBytes = Math.max(this.#sizeBytes, end);
   }
 
-  /** What a sync that starts now has to write. */
-  beginSync(): { readonly blocks: number[]; readonly sizeBytes: number } {
-    return { blocks: [...this.#dirty], sizeBytes: this.#sizeIsDirty ? this.#sizeBytes : -1 };
-  }
-
-  endSync(begun: { readonly blocks: readonly number[]; readonly sizeBytes: number }): void {
-    for (const block of begun.blocks) {
-      this.#copyBlock(block, this.blockBytes);
-      this.#dirty.delete(block);
+  /** Starts a sync: it writes what is dirty now, as it is now. */
+  beginSync(): SimSync {
+    const blocks = new Map<number, Uint8Array>();
+    for (const block of this.#dirty) {
+      const start = block * this.blockBytes;
+      const end = Math.min(start + this.blockBytes, this.#sizeBytes);
+      blocks.set(block, this.#cache.slice(start, end));
+      this.#flushing.add(block);
     }
-    if (begun.sizeBytes < 0) return;
-    this.#mediumBytes = Math.max(this.#mediumBytes, begun.sizeBytes);
-    if (this.#sizeBytes === begun.sizeBytes) this.#sizeIsDirty = false;
+    this.#dirty.clear();
+    return { blocks };
+  }
+
+  endSync(begun: SimSync): void {
+    for (const [block, bytes] of begun.blocks) {
+      const start = block * this.blockBytes;
+      this.#medium = grown(this.#medium, start + bytes.length);
+      this.#medium.set(bytes, start);
+      // A block that is written beyond the end of the file takes the end along.
+      this.#mediumBytes = Math.max(this.#mediumBytes, start + bytes.length);
+      this.#flushing.delete(block);
+    }
   }
 
   /** The system gave up on these pages: they look written and are not. */
-  failSync(): void {
-    for (const block of this.#dirty) this.#stale.add(block);
-    this.#dirty.clear();
-    this.#sizeIsDirty = false;
+  failSync(begun: SimSync): void {
+    for (const block of begun.blocks.keys()) {
+      this.#flushing.delete(block);
+      if (!this.#dirty.has(block)) this.#stale.add(block);
+    }
   }
 
   /** The file as found after a power cut: what is left is flushed. */
@@ -102,15 +115,6 @@ export class SimInode {
     left.#cache = left.#medium.slice();
     left.#sizeBytes = left.#mediumBytes;
     return left;
-  }
-
-  #copyBlock(block: number, lengthBytes: number): void {
-    const start = block * this.blockBytes;
-    const end = Math.min(start + lengthBytes, this.#sizeBytes);
-    this.#medium = grown(this.#medium, end);
-    this.#medium.set(this.#cache.subarray(start, end), start);
-    // A block that is written beyond the end of the file takes the end along.
-    this.#mediumBytes = Math.max(this.#mediumBytes, end);
   }
 
   #takeBlock(from: SimInode, block: number, lengthBytes: number): void {

@@ -3,7 +3,7 @@ import type { Random } from "../../runtime/base/random.ts";
 import { GiB } from "../../runtime/base/units.ts";
 import type { SimClock } from "./sim-clock.ts";
 import { diskFault, type Failure, PowerIsOff, type SimCalls } from "./sim-disk-calls.ts";
-import { SimInode, type Survival } from "./sim-disk-file.ts";
+import { SimInode, type SimSync, type Survival } from "./sim-disk-file.ts";
 import { SimFolder, type SimTree } from "./sim-disk-tree.ts";
 
 export type SimDiskOptions = {
@@ -20,6 +20,13 @@ export type SimDiskOptions = {
 const laterMsMax = 8;
 
 type WriteUnderWay = { readonly inode: SimInode; readonly bytes: Uint8Array; readonly at: number };
+
+type SyncUnderWay = {
+  readonly inode: SimInode;
+  readonly path: string;
+  readonly begun: SimSync;
+  readonly failure: Failure | null;
+};
 
 /**
  * A disk in memory that forgets what was not flushed. Folder entries are durable once their folder was synced, data
@@ -193,8 +200,7 @@ export class SimDisk implements Disk {
       writeLater: (bytes, atBytes) => this.#writeLater(path, { inode, bytes, at: atBytes }),
       sync: () => {
         const failure = this.#calls.begin("sync", path);
-        if (failure === null) inode.endSync(inode.beginSync());
-        else this.#failSync(inode, path, failure);
+        this.#endSync({ inode, path, begun: inode.beginSync(), failure });
       },
       syncLater: () => this.#syncLater(path, inode),
       sizeBytes: () => inode.sizeBytes,
@@ -214,8 +220,7 @@ export class SimDisk implements Disk {
     const failure = this.#calls.begin("sync", path);
     const begun = inode.beginSync();
     await this.#pause();
-    if (failure === null) inode.endSync(begun);
-    else this.#failSync(inode, path, failure);
+    this.#endSync({ inode, path, begun, failure });
   }
 
   /** Puts bytes into the page cache, or as many of them as fit or as the failure lets through. */
@@ -231,8 +236,12 @@ export class SimDisk implements Disk {
     throw diskFault(`write ${bytes.length} bytes to ${path} at ${at}`, failure?.code ?? "ENOSPC");
   }
 
-  #failSync(inode: SimInode, path: string, failure: Failure): never {
-    inode.failSync();
+  #endSync({ inode, path, begun, failure }: SyncUnderWay): void {
+    if (failure === null) {
+      inode.endSync(begun);
+      return;
+    }
+    inode.failSync(begun);
     throw diskFault(`sync ${path}`, failure.code);
   }
 

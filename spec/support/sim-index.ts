@@ -215,7 +215,7 @@ class SimIndex implements Index {
   apply(batch: IndexBatch): void {
     const kept: IndexBatch = {
       ...batch,
-      rows: batch.rows.map((row) => ({ ...row, id: Uint8Array.from(row.id) })),
+      rows: batch.rows.map(columnsOf),
       quarantined: [...batch.quarantined],
       tombstones: [...batch.tombstones],
     };
@@ -237,6 +237,10 @@ class SimIndex implements Index {
     if (this.#home.flushesOnClose) this.#home.flush();
   }
 
+  drop(): void {
+    this.#isClosed = true;
+  }
+
   #commit(transaction: Transaction): void {
     this.#state();
     const failure = this.#calls.begin("indexApply", "index");
@@ -248,6 +252,26 @@ class SimIndex implements Index {
     if (this.#isClosed) throw indexFault("use the closed");
     return this.#home.state();
   }
+}
+
+/** A row as a table keeps it: its columns, with bytes of its own. */
+function columnsOf(row: Row): Row {
+  return {
+    id: Uint8Array.from(row.id),
+    file: row.file,
+    offsetBytes: row.offsetBytes,
+    metadataBytes: row.metadataBytes,
+    sizeBytes: row.sizeBytes,
+    seq: row.seq,
+    version: row.version,
+    origin: row.origin,
+    digest: row.digest,
+    kind: row.kind,
+    flags: row.flags,
+    producer: row.producer,
+    scopeHash: Uint8Array.from(row.scopeHash),
+    writerHash: Uint8Array.from(row.writerHash),
+  };
 }
 
 function indexFault(what: string): Fault {

@@ -40,6 +40,15 @@ const waysToFail: Readonly<Partial<Record<CallKind, readonly Pick<Failure, "code
     indexOpen: [{ code: "EIO", effect: 0 }],
   };
 
+const noOpening: Failure = { at: 2, times: "forever", kind: "indexOpen", code: "EIO", effect: 0 };
+const noCreating = {
+  times: "forever",
+  kind: "create",
+  code: "EIO",
+  effect: 0,
+  byNumber: true,
+} as const;
+
 /** How long a failure that stays is there, in ms of the clock: shorter and longer than the index is waited for. */
 const failureMs = [400, 5_000, "never"] as const;
 /** The store looks once a second whether it can write again, and waits a second for its index. */
@@ -50,8 +59,8 @@ export type FaultCase = {
   /** For a failure that stays: when it ends; "never": the process ends while it lasts. */
   readonly healsAfterMs: number | "never";
   readonly end: "kill" | "powerCut";
-  /** Calls of the index can fail only where it was opened; this second failure makes its cure fail too. */
-  readonly also: Failure | null;
+  /** Failures that keep the store from curing the first one at once. */
+  readonly also: readonly Failure[];
 };
 
 export type FaultRunOptions = {
@@ -74,20 +83,17 @@ export function casesOf(kind: CallKind, at: number): FaultCase[] {
   const cases: FaultCase[] = [];
   for (const way of waysToFail[kind] ?? []) {
     for (const end of ["kill", "powerCut"] as const) {
-      cases.push({ failure: { at, times: "once", ...way }, healsAfterMs: 0, end, also: null });
+      cases.push({ failure: { at, times: "once", ...way }, healsAfterMs: 0, end, also: [] });
       for (const healsAfterMs of failureMs) {
         const failure: Failure = { at, times: "forever", ...way };
-        cases.push({ failure, healsAfterMs, end, also: null });
+        cases.push({ failure, healsAfterMs, end, also: [] });
         if (kind !== "indexApply") continue;
+        const once: Failure = { ...failure, times: "once" };
         // The index cannot be opened again either: the group must be voided.
-        const also: Failure = {
-          at: 2,
-          times: "forever",
-          kind: "indexOpen",
-          code: "EIO",
-          effect: 0,
-        };
-        cases.push({ failure: { ...failure, times: "once" }, healsAfterMs, end, also });
+        cases.push({ failure: once, healsAfterMs, end, also: [noOpening] });
+        // And not even that: no new segment can be made, so nobody may be told how it ended.
+        const also: Failure[] = [noOpening, { ...noCreating, at: at + 1 }];
+        cases.push({ failure: once, healsAfterMs, end, also });
       }
     }
   }
@@ -99,7 +105,7 @@ export async function runFault(options: FaultRunOptions, fault: FaultCase): Prom
   const { marks } = options;
   const sim = makeSim(options);
   sim.calls.fail(fault.failure);
-  if (fault.also !== null) sim.calls.fail(fault.also);
+  for (const failure of fault.also) sim.calls.fail(failure);
   const model = new Model();
   const started = await startDespite(sim);
   if (!started) {
@@ -119,7 +125,7 @@ export async function runFault(options: FaultRunOptions, fault: FaultCase): Prom
   const breaches = [...clients.breaches, ...judgeTrace(sim)];
   markLife(marks, sim);
   if (sim.calls.failed.length > 0) reach(marks, `failed ${sim.calls.failed[0]?.kind}`);
-  return breaches.length > 0 ? breaches : judgeEnd(options, sim, model, fault);
+  return [...breaches, ...(await judgeEnd(options, sim, model, fault))];
 }
 
 function makeSim({ seed, planted = null }: FaultRunOptions): SimStore {

@@ -14,6 +14,28 @@ export function reach(marks: Marks, name: string): void {
   marks.set(name, (marks.get(name) ?? 0) + 1);
 }
 
+/** What every long enough run of seeds must have met. */
+const seedMarks: readonly string[] = [
+  "torn tail seen",
+  "searched past a bad record",
+  "records replayed",
+  "index lost transactions",
+  "index set aside",
+  "index damaged",
+  "index lost",
+  "index repaired",
+  "rebuilt",
+  "rotated",
+  "read-only",
+  "healed",
+  "failed call",
+  "group voided",
+  "aborted upload removed",
+  "killed",
+  "cut with unflushed blocks",
+  "cut with unflushed entries",
+];
+
 /** What events of the store count as, by their name in its notes. */
 const noteMarks: Readonly<Record<string, string>> = {
   "torn tail": "torn tail seen",
@@ -35,6 +57,12 @@ export function markLife(marks: Marks, sim: SimStore): void {
   }
   const creates = sim.calls.trace.filter(({ kind, path }) => kind === "create" && isSegment(path));
   if (creates.length > 1) reach(marks, "rotated");
+  const failedAppend = sim.calls.failed.find(
+    ({ kind, path }) => (kind === "write" || kind === "sync") && isSegment(path),
+  );
+  const isVoided =
+    failedAppend !== undefined && creates.some(({ number }) => number > failedAppend.number);
+  if (isVoided) reach(marks, "group voided");
 }
 
 export function isSegment(path: string): boolean {
@@ -92,6 +120,8 @@ export type SeedRun = {
   readonly onLife?: (sim: SimStore) => void;
 };
 
+/** The store looks once a second whether it can write again, and waits a second for its index. */
+const healingMsMax = 5_000;
 const generationsMax = 4;
 const callsPerLifeMax = 90;
 
@@ -146,6 +176,12 @@ async function liveOnce(sim: SimStore, model: Model, random: Random): Promise<st
   if (breaches.length > 0 || sim.calls.isOff) return breaches;
   const clients = new ScriptedClients(sim, model);
   await clients.run(randomSteps(random, 6 + random.below(24)));
+  if (!sim.calls.isOff && sim.store.state().at !== "serving" && random.below(4) > 0) {
+    sim.calls.heal();
+    const isServing = await sim.until(() => sim.store.state().at === "serving", healingMsMax);
+    if (!isServing && !sim.calls.isOff) clients.breaches.push("did not serve again when healed");
+    await clients.run(randomSteps(random, 8));
+  }
   if (!sim.calls.isOff) await clients.judgeReads();
   return [...clients.breaches, ...judgeTrace(sim)];
 }
@@ -172,7 +208,7 @@ const failingKinds: readonly CallKind[] = [
 ];
 
 /** One failure of one kind of call, once or for the rest of the life. */
-function randomFailure(random: Random): Failure {
+export function randomFailure(random: Random): Failure {
   return {
     at: 1 + random.below(10),
     kind: failingKinds[random.below(failingKinds.length)] ?? "sync",
@@ -203,4 +239,33 @@ function endLife(sim: SimStore, random: Random, blockBytes: number, marks: Marks
     remains.home.damage();
   }
   return remains;
+}
+
+export type SeedsReport = { readonly seeds: number; readonly failed: readonly string[] };
+
+const failedSeedsMax = 5;
+
+/** Runs seeds in order, and stops when a few have failed: each is printed with what was wrong. */
+export async function runSeeds(
+  seeds: Iterable<number>,
+  options: Omit<SeedRun, "seed">,
+): Promise<SeedsReport> {
+  const failed: string[] = [];
+  let count = 0;
+  for (const seed of seeds) {
+    const breaches = await runSeed({ ...options, seed });
+    count += 1;
+    if (breaches.length > 0) failed.push(`seed ${seed}: ${breaches.join("; ")}`);
+    if (failed.length >= failedSeedsMax) break;
+  }
+  return { seeds: count, failed };
+}
+
+export function* seedsFrom(first: number, count: number): Generator<number> {
+  for (let seed = first; seed < first + count; seed++) yield seed;
+}
+
+/** Marks of the list that were reached less than `timesMin` times. */
+export function missedMarks(marks: Marks, timesMin: number): string[] {
+  return seedMarks.filter((mark) => (marks.get(mark) ?? 0) < timesMin);
 }

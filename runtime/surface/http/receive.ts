@@ -42,12 +42,14 @@ export async function receiveBody(upload: Upload): Promise<ReceivedBody> {
   const { budget, config } = exchange.surface;
   const lengthBytes = declaredLength(exchange.request);
   if (lengthBytes !== null && lengthBytes > limitBytes) throw tooLarge(lengthBytes, limitBytes);
-  const stream = exchange.request.body;
-  if (lengthBytes === 0 || stream === null) return inMemory(upload, noBytes, 0);
+  if (lengthBytes === 0) return inMemory(upload, noBytes, 0);
   if (lengthBytes !== null && lengthBytes <= wholeBodyBytesMax) {
     const bytes = await receiveWhole(exchange, lengthBytes);
     return inMemory(upload, bytes, lengthBytes);
   }
+  // Asking for the stream makes one, which costs more than a short body itself.
+  const stream = exchange.request.body;
+  if (stream === null) return inMemory(upload, noBytes, 0);
   const intake = new Intake(upload, stream.getReader(), lengthBytes);
   try {
     if (lengthBytes !== null && lengthBytes > config.journalBodyBytesMax)

@@ -1,0 +1,58 @@
+import { type Clock, sleep } from "../base/clock.ts";
+import { asFault, Fault } from "../base/fault.ts";
+import type { CatalogView } from "./catalog-view.ts";
+import type { Index, IndexBatch, IndexHome } from "./index.ts";
+
+/** A failed index is opened again for this long before its group is given up. */
+const repairMsMax = 1_000;
+const repairPauseMs = 50;
+
+/**
+ * Opens the index again after a failed transaction and repeats the batch. Reads go on by the old connection until a
+ * new one has done it. "void": it could not be done in time; "rebuild": the index is corrupt.
+ */
+export async function repairIndex(
+  view: CatalogView,
+  batch: IndexBatch,
+  { home, clock }: { home: IndexHome; clock: Clock },
+): Promise<"done" | "void" | "rebuild"> {
+  const deadlineMs = clock.monotonicMs() + repairMsMax;
+  for (;;) {
+    try {
+      swap(view, home, (fresh) => {
+        if (fresh.mark()?.seq !== batch.mark.seq) fresh.apply(batch);
+      });
+      return "done";
+    } catch (error) {
+      if (asFault(error).code === "damaged") return "rebuild";
+    }
+    if (clock.monotonicMs() >= deadlineMs) return "void";
+    await sleep(clock, repairPauseMs);
+  }
+}
+
+/**
+ * Opens the index again after its last group was given up, and tries whether it can be written.
+ * @throws Fault "damaged" when it is corrupt, or holds anything else than what was published up to `head`.
+ */
+export function reopenIndex(view: CatalogView, home: IndexHome, head: number): void {
+  swap(view, home, (fresh) => {
+    const mark = fresh.mark();
+    if (mark === null || mark.seq !== head) {
+      throw new Fault("damaged", "The index is not level with what was published");
+    }
+    fresh.apply({ rows: [], tombstones: [], mark, quarantined: [] });
+  });
+}
+
+function swap(view: CatalogView, home: IndexHome, use: (fresh: Index) => void): void {
+  const fresh = home.open();
+  try {
+    use(fresh);
+  } catch (error) {
+    fresh.drop();
+    throw error;
+  }
+  view.index.drop();
+  view.index = fresh;
+}
