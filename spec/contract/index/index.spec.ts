@@ -1,0 +1,199 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { sha256 } from "../../../runtime/base/digest.ts";
+import { realDisk } from "../../../runtime/base/real-disk.ts";
+import { MiB } from "../../../runtime/base/units.ts";
+import type { IndexBatch, IndexHome, Mark, Row } from "../../../runtime/store/index.ts";
+import { SqliteHome } from "../../../runtime/store/sqlite-home.ts";
+import { SimCalls } from "../../support/sim-disk-calls.ts";
+import { SimIndexHome } from "../../support/sim-index.ts";
+
+const temporary = fs.mkdtempSync(path.join(os.tmpdir(), "kura-index-contract-"));
+afterAll(() => fs.rmSync(temporary, { recursive: true, force: true }));
+let folderCount = 0;
+
+function sqliteHome(): IndexHome {
+  const dataDir = path.join(temporary, String(folderCount++));
+  realDisk.makeFolder(dataDir);
+  return new SqliteHome({ disk: realDisk, dataDir, cacheBytes: MiB });
+}
+
+const storeId = Uint8Array.from({ length: 16 }, (_, i) => i);
+const firstMark: Mark = { file: 0, offsetBytes: 0, chain: 0, seq: 0, version: 0, fileHigh: 0 };
+
+function row(key: string, changes: Partial<Row> = {}): Row {
+  return {
+    id: sha256(key),
+    file: 1,
+    offsetBytes: 4_096,
+    metadataBytes: 40,
+    sizeBytes: 1_000,
+    seq: 1,
+    version: 2 ** 52 + 1,
+    origin: 2 ** 47 + 3,
+    digest: 2 ** 52 - 1,
+    kind: 2,
+    flags: 3,
+    producer: 1,
+    scopeHash: sha256("scope").slice(0, 16),
+    writerHash: new Uint8Array(8).fill(9),
+    ...changes,
+  };
+}
+
+function batch(rows: readonly Row[], changes: Partial<IndexBatch> = {}): IndexBatch {
+  const seq = Math.max(0, ...rows.map((each) => each.seq));
+  const mark: Mark = {
+    file: 2,
+    offsetBytes: 8_192,
+    chain: 2 ** 32 - 1,
+    seq,
+    version: 2 ** 52,
+    fileHigh: 7,
+  };
+  return { rows, tombstones: [], quarantined: [], mark, ...changes };
+}
+
+describe.each([
+  ["SQLite", sqliteHome],
+  ["the simulated index", () => new SimIndexHome(new SimCalls())],
+] as const)("%s", (_, makeHome) => {
+  test("is new at first, then belongs to a store and has its mark", () => {
+    const home = makeHome();
+    expect(home.exists()).toBe(false);
+    const index = home.open();
+    expect(index.identity()).toBeNull();
+    expect(index.mark()).toBeNull();
+    index.adopt({ storeId }, firstMark);
+    expect(home.exists()).toBe(true);
+    expect(Buffer.compare(index.identity()?.storeId ?? new Uint8Array(0), storeId)).toBe(0);
+    expect(index.mark()).toEqual(firstMark);
+  });
+
+  test("finds what was applied, whole numbers and bytes as they were given", () => {
+    const index = makeHome().open();
+    index.adopt({ storeId }, firstMark);
+    const one = row("one");
+    const { producer, scopeHash, writerHash, ...manifest } = one;
+    index.apply(batch([one, row("two", { seq: 2 })]));
+    expect(index.find(one.id)).toMatchObject(manifest);
+    expect(index.find(sha256("three"))).toBeNull();
+    expect(index.countRows()).toBe(2);
+    expect(index.mark()).toEqual(batch([row("two", { seq: 2 })]).mark);
+    const [fed] = index.feed(0, 1);
+    expect(fed).toMatchObject({ producer });
+    expect(Buffer.compare(fed?.scopeHash ?? scopeHash.slice(1), scopeHash)).toBe(0);
+    expect(Buffer.compare(fed?.writerHash ?? writerHash.slice(1), writerHash)).toBe(0);
+  });
+
+  test("a later row replaces an earlier one, in one batch and over batches", () => {
+    const index = makeHome().open();
+    index.adopt({ storeId }, firstMark);
+    index.apply(batch([row("one", { seq: 1 }), row("one", { seq: 2, sizeBytes: 2 })]));
+    expect(index.find(sha256("one"))?.sizeBytes).toBe(2);
+    index.apply(batch([row("one", { seq: 3, sizeBytes: 3 })]));
+    expect(index.find(sha256("one"))?.sizeBytes).toBe(3);
+    expect(index.countRows()).toBe(1);
+  });
+
+  test("feeds rows in order of seq, from behind a place and as many as asked", () => {
+    const index = makeHome().open();
+    index.adopt({ storeId }, firstMark);
+    index.apply(batch([5, 3, 1, 4, 2].map((seq) => row(`k${seq}`, { seq }))));
+    expect(index.feed(0, 10).map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5]);
+    expect(index.feed(2, 2).map(({ seq }) => seq)).toEqual([3, 4]);
+    expect(index.feed(5, 2)).toEqual([]);
+  });
+
+  test("keeps the highest tombstone of a scope", () => {
+    const index = makeHome().open();
+    index.adopt({ storeId }, firstMark);
+    const scopeHash = sha256("scope").slice(0, 16);
+    const stone = (version: number) => ({ scopeHash, version, origin: 1, seq: version });
+    index.apply(batch([], { tombstones: [stone(5), stone(9)] }));
+    index.apply(batch([], { tombstones: [stone(7)] }));
+    expect(index.tombstones().map(({ version }) => version)).toEqual([9]);
+  });
+
+  test("remembers what is quarantined", () => {
+    const index = makeHome().open();
+    index.adopt({ storeId }, firstMark);
+    index.apply(batch([], { quarantined: [{ id: sha256("bad"), version: 4 }] }));
+    expect(index.quarantined().map(({ version }) => version)).toEqual([4]);
+  });
+
+  test("has everything again after it was closed and opened", () => {
+    const home = makeHome();
+    const first = home.open();
+    first.adopt({ storeId }, firstMark);
+    first.apply(batch([row("one")]));
+    first.close();
+    const second = home.open();
+    expect(second.find(sha256("one"))?.seq).toBe(1);
+    expect(second.mark()?.fileHigh).toBe(7);
+    expect(second.identity()).not.toBeNull();
+  });
+
+  test("refuses to be used once closed", () => {
+    const index = makeHome().open();
+    index.adopt({ storeId }, firstMark);
+    index.close();
+    expect(() => index.find(sha256("one"))).toThrow();
+    expect(() => index.apply(batch([]))).toThrow();
+  });
+
+  test("is damaged once it was marked as suspect, until it is set aside", () => {
+    const home = makeHome();
+    const index = home.open();
+    index.adopt({ storeId }, firstMark);
+    index.apply(batch([row("one")]));
+    index.close();
+    home.markSuspect("a reason");
+    home.markSuspect("another reason");
+    expect(() => home.open()).toThrow(expect.objectContaining({ code: "damaged" }));
+    home.setAside();
+    expect(home.exists()).toBe(false);
+    const fresh = home.open();
+    expect(fresh.identity()).toBeNull();
+    expect(fresh.countRows()).toBe(0);
+  });
+
+  test("has bytes in its write-ahead log after a commit", () => {
+    const index = makeHome().open();
+    index.adopt({ storeId }, firstMark);
+    index.apply(batch([row("one")]));
+    expect(index.walBytes()).toBeGreaterThan(0);
+  });
+});
+
+describe("the simulated index", () => {
+  test("forgets as many of the last transactions at a power cut as it is told to", () => {
+    for (const [lost, kept] of [
+      [0, 3],
+      [1, 2],
+      [3, 0],
+    ] as const) {
+      const home = new SimIndexHome(new SimCalls());
+      const index = home.open();
+      index.adopt({ storeId }, firstMark);
+      home.flush();
+      for (const seq of [1, 2, 3]) index.apply(batch([row(`k${seq}`, { seq })]));
+      const next = new SimIndexHome(new SimCalls(), home.crash(lost)).open();
+      expect(next.countRows()).toBe(kept);
+      expect(next.identity()).not.toBeNull();
+    }
+  });
+
+  test("fails before a commit or after it, as it is told to", () => {
+    for (const effect of [0, 1]) {
+      const calls = new SimCalls();
+      const index = new SimIndexHome(calls).open();
+      index.adopt({ storeId }, firstMark);
+      calls.fail({ at: 2, kind: "indexApply", times: "once", code: "EIO", effect });
+      expect(() => index.apply(batch([row("one")]))).toThrow();
+      expect(index.countRows()).toBe(effect);
+    }
+  });
+});

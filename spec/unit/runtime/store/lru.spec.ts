@@ -1,0 +1,43 @@
+import { expect, test } from "bun:test";
+import { Lru } from "../../../../runtime/store/lru.ts";
+
+test("the entry that was not asked for the longest goes first", () => {
+  const dropped: string[] = [];
+  const lru = new Lru<string, string>(3, (value) => dropped.push(value));
+  for (const key of ["a", "b", "c"]) lru.put(key, key, 1);
+  lru.get("a");
+  lru.put("d", "d", 1);
+  expect(dropped).toEqual(["b"]);
+  expect(["a", "b", "c", "d"].map((key) => lru.get(key))).toEqual(["a", undefined, "c", "d"]);
+});
+
+test("weights never pass the limit, and as many entries go as it takes", () => {
+  const lru = new Lru<number, number>(10);
+  for (let key = 0; key < 100; key++) {
+    lru.put(key, key, 1 + (key % 5));
+    expect(lru.weight).toBeLessThanOrEqual(10);
+  }
+  lru.put(200, 200, 10);
+  expect([lru.count, lru.weight, lru.get(200)]).toEqual([1, 10, 200]);
+});
+
+test("a value that can never fit is dropped at once, and with it what it replaces", () => {
+  const dropped: string[] = [];
+  const lru = new Lru<string, string>(5, (value) => dropped.push(value));
+  lru.put("a", "small", 1);
+  lru.put("a", "huge", 6);
+  expect(dropped).toEqual(["small", "huge"]);
+  expect([lru.count, lru.weight]).toEqual([0, 0]);
+});
+
+test("a replaced value gives its weight back, and everything is dropped once at the end", () => {
+  const dropped: string[] = [];
+  const lru = new Lru<string, string>(5, (value) => dropped.push(value));
+  lru.put("a", "one", 3);
+  lru.put("a", "two", 4);
+  lru.drop("none");
+  lru.clear();
+  lru.clear();
+  expect(dropped).toEqual(["one", "two"]);
+  expect(lru.weight).toBe(0);
+});
