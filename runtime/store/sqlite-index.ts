@@ -15,6 +15,9 @@ import type { Manifest } from "./store.ts";
 const manifestColumns =
   "id, file, offset_bytes, metadata_bytes, size_bytes, seq, version, origin, digest, kind, flags";
 
+/** @source SQLite file format, section 4.1: the WAL header. */
+const walSaltAt = 16;
+
 type ManifestColumns = [
   id: Uint8Array,
   file: number,
@@ -43,7 +46,8 @@ export class SqliteIndex implements Index {
   readonly #begin: Statement;
   readonly #commit: Statement;
   #wal: DiskFile | null = null;
-  #walSalt = "";
+  #walSalt = 0;
+  readonly #saltBytes = Buffer.alloc(4);
   #walBaseSeq: number;
   #lastSeq: number;
 
@@ -241,12 +245,12 @@ export class SqliteIndex implements Index {
     this.#walBaseSeq = this.#lastSeq;
   }
 
-  #readWalSalt(): string {
+  /** The first salt of the write-ahead log, which is one more each time the log starts anew; 0 without a log. */
+  #readWalSalt(): number {
     this.#wal ??= this.#disk.open(this.#walPath, "read");
-    if (this.#wal === null) return "";
-    const salt = new Uint8Array(8);
-    this.#wal.read(salt, 16);
-    return Buffer.from(salt).toString("latin1");
+    if (this.#wal === null) return 0;
+    const count = this.#wal.read(this.#saltBytes, walSaltAt);
+    return count < this.#saltBytes.length ? 0 : this.#saltBytes.readUInt32BE(0);
   }
 
   #storedWalBaseSeq(): number {
