@@ -1,6 +1,8 @@
+import { wordsOf } from "./manifest-cache.ts";
+
 /** Ids that are remembered: far more than requests are ever between their look-up and their commit. */
 const slots = 4_096;
-const idBytes = 32;
+const idWords = 8;
 
 /**
  * Ids that the index was asked for and does not have. A put looks its key up twice, at the door and under the
@@ -8,12 +10,12 @@ const idBytes = 32;
  * here before anybody can see it, so a hit is always true.
  */
 export class AbsentMemo {
-  readonly #ids = new Uint8Array(slots * idBytes);
+  readonly #ids = new Uint32Array(slots * idWords);
   readonly #filled = new Uint8Array(slots);
 
   add(id: Uint8Array): void {
     const slot = slotOf(id);
-    this.#ids.set(id, slot * idBytes);
+    this.#ids.set(wordsOf(id), slot * idWords);
     this.#filled[slot] = 1;
   }
 
@@ -28,8 +30,9 @@ export class AbsentMemo {
   }
 
   #isSame(slot: number, id: Uint8Array): boolean {
-    const at = slot * idBytes;
-    for (let i = 0; i < idBytes; i++) if (this.#ids[at + i] !== id[i]) return false;
+    const words = wordsOf(id);
+    const at = slot * idWords;
+    for (let i = 0; i < idWords; i++) if (this.#ids[at + i] !== words[i]) return false;
     return true;
   }
 }

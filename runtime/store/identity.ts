@@ -45,3 +45,15 @@ export function nameArtifact(producer: Producer, scope: Scope, key: string): Art
 export function bytesKey(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
+
+/** The first six bytes of an id as a number: equal ids have equal prefixes, and others hardly ever do. */
+export function idPrefix(id: Uint8Array): number {
+  const high = (id[0]! << 16) | (id[1]! << 8) | id[2]!;
+  const low = (id[3]! << 16) | (id[4]! << 8) | id[5]!;
+  return high * 16_777_216 + low;
+}
+
+export function sameId(left: Uint8Array, right: Uint8Array): boolean {
+  for (let i = 0; i < 32; i++) if (left[i] !== right[i]) return false;
+  return true;
+}

@@ -51,7 +51,7 @@ export class ManifestCache {
   }
 
   get(id: Uint8Array): Manifest | null {
-    const words = toWords(id);
+    const words = wordsOf(id);
     const entry = this.#locate(words);
     if (entry < 0) return null;
     this.#marks[entry] = 2;
@@ -73,7 +73,7 @@ export class ManifestCache {
   }
 
   put(manifest: Manifest): void {
-    const words = toWords(manifest.id);
+    const words = wordsOf(manifest.id);
     let entry = this.#locate(words);
     if (entry < 0) entry = this.#claim(words[0]! & this.#setMask);
     this.#ids.set(words, entry * idWords);
@@ -92,7 +92,7 @@ export class ManifestCache {
   }
 
   drop(id: Uint8Array): void {
-    const entry = this.#locate(toWords(id));
+    const entry = this.#locate(wordsOf(id));
     if (entry < 0) return;
     this.#marks[entry] = 0;
     this.#count -= 1;
@@ -142,7 +142,7 @@ const scratch = new Uint32Array(idWords);
 const scratchBytes = new Uint8Array(scratch.buffer);
 
 /** The id as words in one shared buffer: use them before the next call. Ids may lie unaligned in bigger buffers. */
-function toWords(id: Uint8Array): Uint32Array {
+export function wordsOf(id: Uint8Array): Uint32Array {
   assert(id.length === 32, "an artifact id has 32 bytes");
   scratchBytes.set(id);
   return scratch;

@@ -2,7 +2,7 @@ import { assert } from "../base/assert.ts";
 import { sha256 } from "../base/digest.ts";
 import { type CatalogView, findRow, isLive } from "./catalog-view.ts";
 import { bodyDigest, type GroupBuffer } from "./group.ts";
-import { type ArtifactName, bytesKey, producers, type Scope } from "./identity.ts";
+import { type ArtifactName, idPrefix, producers, type Scope, sameId } from "./identity.ts";
 import type { Row, Tombstone } from "./index.ts";
 import type { Metadata } from "./metadata.ts";
 import { recordTypes, rowDigest } from "./record.ts";
@@ -43,7 +43,8 @@ export type PlanOptions = {
  */
 export class GroupPlan {
   readonly #options: PlanOptions;
-  readonly #rowsById = new Map<string, Row>();
+  /** By prefix of the id; of two ids with one prefix the later. */
+  readonly #rowsByPrefix = new Map<number, Row>();
   readonly #tombstonesByScope = new Map<string, number>();
   readonly rows: Row[] = [];
   readonly tombstones: Tombstone[] = [];
@@ -131,29 +132,47 @@ export class GroupPlan {
     return { at: "cleaned", version: stamps.version };
   }
 
+  /** Field by field, as in `GroupBuffer.add`. */
   #write(change: PutChange): Row {
     const { name, body } = change;
     const staged = body instanceof Uint8Array ? null : body;
     const bytes = staged === null ? (body as Uint8Array) : noBytes;
+    const sizeBytes = staged === null ? bytes.length : staged.sizeBytes;
     const digest = staged === null ? bodyDigest(bytes) : staged.digest;
-    const facts = {
-      ...this.#stamp(),
-      type: staged === null ? recordTypes.put : recordTypes.reference,
-      flags: flagsOf(change),
-      kind: kinds[change.kind],
-      producer: producers[name.producer],
-      bodyBytes: staged === null ? bytes.length : staged.sizeBytes,
-      id: name.id,
-      digest,
-    };
-    const encoded = this.#options.buffer.add(facts, describe(name, change), bytes);
+    const kind = kinds[change.kind];
+    const producer = producers[name.producer];
+    const flags = flagsOf(change);
+    const { seq, version, origin } = this.#stamp();
+    const type = staged === null ? recordTypes.put : recordTypes.reference;
+    const encoded = this.#options.buffer.add(
+      {
+        type,
+        flags,
+        kind,
+        producer,
+        bodyBytes: sizeBytes,
+        id: name.id,
+        seq,
+        version,
+        origin,
+        digest,
+      },
+      describe(name, change),
+      bytes,
+    );
     const row: Row = {
-      ...facts,
+      id: name.id,
       file: staged === null ? this.#options.file : staged.file,
       offsetBytes: staged === null ? encoded.offsetBytes : 0,
       metadataBytes: staged === null ? encoded.metadataBytes : 0,
-      sizeBytes: facts.bodyBytes,
+      sizeBytes,
+      seq,
+      version,
+      origin,
       digest: rowDigest(digest),
+      kind,
+      flags,
+      producer,
       scopeHash: name.scope.hash,
       writerHash: hashWriter(change.writer),
     };
@@ -163,13 +182,13 @@ export class GroupPlan {
 
   #addRow(row: Row): void {
     this.rows.push(row);
-    this.#rowsById.set(bytesKey(row.id), row);
+    this.#rowsByPrefix.set(idPrefix(row.id), row);
   }
 
   /** What a change of this group finds under a name: earlier changes of the group first. */
   #find(name: ArtifactName): Manifest | null {
     const { view } = this.#options;
-    const planned = this.#rowsById.size > 0 ? this.#rowsById.get(bytesKey(name.id)) : undefined;
+    const planned = this.#planned(name.id);
     const row = planned ?? findRow(view, name.id);
     if (row === null) return null;
     const cleanedAt = this.#tombstonesByScope.get(name.scope.hashKey);
@@ -177,6 +196,13 @@ export class GroupPlan {
     if (planned !== undefined)
       return (planned.flags & manifestFlags.deleted) === 0 ? planned : null;
     return isLive(view, row, name) ? row : null;
+  }
+
+  /** The last row of this group with an id. */
+  #planned(id: Uint8Array): Row | undefined {
+    const row = this.#rowsByPrefix.get(idPrefix(id));
+    if (row === undefined || sameId(row.id, id)) return row;
+    return this.rows.findLast((other) => sameId(other.id, id));
   }
 
   /** The next seq and a version above everything this store has seen, whatever the clock says. */

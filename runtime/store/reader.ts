@@ -4,6 +4,7 @@ import type { Disk, DiskFile } from "../base/disk.ts";
 import { hour, KiB, MiB } from "../base/units.ts";
 import type { StoreFiles } from "./files.ts";
 import { filePageBytes, fileSeed } from "./format.ts";
+import { sameId } from "./identity.ts";
 import { readLargeHeader } from "./large-file.ts";
 import { Lru } from "./lru.ts";
 import { decodeMetadata } from "./metadata.ts";
@@ -217,9 +218,4 @@ export class Reader {
 /** A place as one number: segments stay below 2^28 bytes, so that 2^25 files can be told apart. */
 function placeKey(manifest: Manifest): number {
   return manifest.file * (256 * MiB) + manifest.offsetBytes;
-}
-
-function sameId(left: Uint8Array, right: Uint8Array): boolean {
-  for (let i = 0; i < 32; i++) if (left[i] !== right[i]) return false;
-  return true;
 }

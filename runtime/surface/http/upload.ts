@@ -65,7 +65,18 @@ async function receiveAndCommit(upload: ArtifactUpload): Promise<Response> {
 
     const { body } = received;
     const { rule: writeRule, contentType } = kind;
-    const change: Change = { op: "put", name, rule: writeRule, contentType, body, ...facts };
+    const { sha256, attributes, writer } = facts;
+    const change: Change = {
+      op: "put",
+      name,
+      rule: writeRule,
+      contentType,
+      body,
+      kind: kind.kind,
+      sha256,
+      attributes,
+      writer,
+    };
     const outcome = await commit(store, change);
     const isStored = outcome.at === "stored";
     countWrite(exchange, kind, isStored ? "ok" : "exists", isStored ? received.sizeBytes : 0);

@@ -25,7 +25,7 @@ test("a checkpoint begins once the log has grown enough, and one at a time", asy
   const { checkpoints, log, ends } = makeCheckpoints();
   checkpoints.afterGroup();
   expect(ends.length).toBe(0);
-  log.bytes = 5 * MiB;
+  log.bytes = 9 * MiB;
   checkpoints.afterGroup();
   checkpoints.afterGroup();
   expect(ends.length).toBe(1);
@@ -33,7 +33,7 @@ test("a checkpoint begins once the log has grown enough, and one at a time", asy
   await turn();
   checkpoints.afterGroup();
   expect(ends.length).toBe(1);
-  log.bytes = 10 * MiB;
+  log.bytes = 18 * MiB;
   checkpoints.afterGroup();
   expect(ends.length).toBe(2);
 });
@@ -70,7 +70,7 @@ test("a failed checkpoint is told once, and none follows until the index was ope
 
 test("settling waits for the checkpoint under way", async () => {
   const { checkpoints, log, ends } = makeCheckpoints();
-  log.bytes = 5 * MiB;
+  log.bytes = 9 * MiB;
   checkpoints.afterGroup();
   let isSettled = false;
   void checkpoints.settle().then(() => {
