@@ -117,11 +117,6 @@ function checkSizes({ config, problems }: Relations): void {
       `KURA_METADATA_STORE_WRITE_BUFFER_BYTES: ${showBytes(config.indexWriteBufferBytes)} must be at most KURA_METADATA_STORE_WRITE_BUFFER_POOL_BYTES (${showBytes(config.indexWriteBufferPoolBytes)})`,
     );
   }
-  if (config.journalBodyBytesMax > config.uploadMemoryBytesMax) {
-    problems.push(
-      `KURA_JOURNAL_BODY_MAX_BYTES: ${showBytes(config.journalBodyBytesMax)} must be at most KURA_UPLOAD_MEMORY_BYTES (${showBytes(config.uploadMemoryBytesMax)})`,
-    );
-  }
 }
 
 /** A port that this version does not open collides only if somebody set it. */

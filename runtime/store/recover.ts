@@ -3,7 +3,7 @@ import { asFault, Fault } from "../base/fault.ts";
 import type { Random } from "../base/random.ts";
 import { MiB } from "../base/units.ts";
 import type { StoreFiles } from "./files.ts";
-import { chainStart, filePageBytes, fileSeed } from "./format.ts";
+import { type BurntEnd, chainStart, filePageBytes, fileSeed } from "./format.ts";
 import {
   closeQuietly,
   type Index,
@@ -14,6 +14,7 @@ import {
 } from "./index.ts";
 import type { LogTail } from "./journal.ts";
 import { type ReplayCounts, replaySegment } from "./replay.ts";
+import { RecordScanner } from "./scan.ts";
 import { type FoundSegment, type LogSurvey, storeIdOf, surveyLog } from "./survey.ts";
 
 export type RecoveryOptions = {
@@ -71,7 +72,8 @@ export async function recover(options: RecoveryOptions): Promise<Recovery> {
     mark = await replayAll({ options, opened, survey, ends, mark, counts });
     const tail = findTail(survey, mark, ends);
     keepTornTail(options, survey, tail);
-    const burntEnds = findBurntEnds(files, survey, ends, tail, disk);
+    const allEnds = tail.file > 0 ? new Map([...ends, [tail.file, tail.endBytes]]) : ends;
+    const burntEnds = findBurntEnds(options, storeId, allEnds);
     note("recovered", {
       ...counts,
       rebuilt: opened.wasRebuilt,
@@ -276,23 +278,44 @@ function copyRange(
   target.close();
 }
 
-/** Every segment with bytes beyond its durable end, so that each later header can repeat it. */
+/**
+ * Every segment with whole records beyond its durable end, so that each later header can repeat the end. A torn tail
+ * that holds none ends the log by itself; a node that is killed often must not fill the list with those.
+ */
 function findBurntEnds(
-  files: StoreFiles,
-  survey: LogSurvey,
-  ends: ReadonlyMap<number, number>,
-  tail: LogTail,
-  disk: Disk,
+  options: Pick<RecoveryOptions, "disk" | "files">,
+  storeId: Uint8Array,
+  all: ReadonlyMap<number, number>,
 ): Map<number, number> {
   const burnt = new Map<number, number>();
-  const all = new Map(ends);
-  if (tail.file > 0) all.set(tail.file, tail.endBytes);
   for (const [file, endBytes] of all) {
-    const found = survey.segments.find((segment) => segment.file === file);
-    const sizeBytes = found?.sizeBytes ?? disk.sizeBytes(files.segmentPath(file));
-    if (sizeBytes !== null && sizeBytes > endBytes) burnt.set(file, endBytes);
+    if (holdsRecordBeyond(options, storeId, { file, endBytes })) burnt.set(file, endBytes);
   }
   return burnt;
+}
+
+function holdsRecordBeyond(
+  { disk, files }: Pick<RecoveryOptions, "disk" | "files">,
+  storeId: Uint8Array,
+  { file, endBytes }: BurntEnd,
+): boolean {
+  const handle = disk.open(files.segmentPath(file), "read");
+  if (handle === null) return false;
+  try {
+    const sizeBytes = handle.sizeBytes();
+    if (sizeBytes <= endBytes) return false;
+    const scanner = new RecordScanner(handle, {
+      seed: fileSeed(storeId, file),
+      startBytes: endBytes,
+      endBytes: sizeBytes,
+      chain: null,
+      onDamage: "search",
+      checksBodies: false,
+    });
+    return scanner.next() !== null;
+  } finally {
+    handle.close();
+  }
 }
 
 function mergeEnds(stated: ReadonlyMap<number, number>, known: ReadonlyMap<number, number>) {

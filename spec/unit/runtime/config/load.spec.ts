@@ -184,10 +184,6 @@ describe("problems", () => {
     ],
     ["together", { KURA_UPLOAD_MEMORY_BYTES: "4GiB" }],
     [
-      "must be at most KURA_UPLOAD_MEMORY_BYTES",
-      { KURA_JOURNAL_BODY_MAX_BYTES: "2MiB", KURA_UPLOAD_MEMORY_BYTES: "1MiB" },
-    ],
-    [
       "must be less than KURA_FILE_DESCRIPTOR_POOL_SIZE",
       { KURA_FILE_DESCRIPTOR_POOL_SIZE: "64", KURA_SEGMENT_HANDLE_CACHE_SIZE: "64" },
     ],
