@@ -1,5 +1,6 @@
 import type { AbsentMemo } from "./absent-memo.ts";
 import type { StoreFiles } from "./files.ts";
+import type { IdFilter } from "./id-filter.ts";
 import type { ArtifactName } from "./identity.ts";
 import type { Index } from "./index.ts";
 import type { ManifestCache } from "./manifest-cache.ts";
@@ -9,6 +10,7 @@ import type { Quarantine, Tombstones } from "./tombstones.ts";
 /** Everything that decides whether a row is an artifact that can be read. */
 export type CatalogView = {
   readonly cache: ManifestCache;
+  readonly filter: IdFilter;
   readonly absent: AbsentMemo;
   /** Replaced when it had to be opened again. */
   index: Index;
@@ -21,7 +23,7 @@ export type CatalogView = {
 export function findRow(view: CatalogView, id: Uint8Array): Manifest | null {
   const cached = view.cache.get(id);
   if (cached !== null) return cached;
-  if (view.absent.has(id)) return null;
+  if (!view.filter.mayHold(id) || view.absent.has(id)) return null;
   const row = view.index.find(id);
   if (row === null) view.absent.add(id);
   else view.cache.put(row);

@@ -266,8 +266,9 @@ export class Committer {
   }
 
   #publish(plan: GroupPlan, batch: IndexBatch): void {
-    const { cache, absent, tombstones, quarantine } = this.#options.view;
+    const { cache, filter, absent, tombstones, quarantine } = this.#options.view;
     for (const row of plan.rows) {
+      filter.add(row.id);
       absent.drop(row.id);
       cache.put(row);
     }

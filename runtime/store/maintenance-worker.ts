@@ -76,6 +76,8 @@ function start(job: WorkerJob): Steps {
       return check(job.path, job.expected);
     case "unreferenced":
       return findUnreferenced(job.candidates);
+    case "ids":
+      return readIds(job.after, job.limit);
     case "ballast":
       return makeBallast(job.path, job.sizeBytes);
   }
@@ -126,6 +128,18 @@ function* findUnreferenced(candidates: readonly number[]): Generator<void, numbe
     after = last.id;
     yield;
   }
+}
+
+function* readIds(after: Uint8Array, limit: number): Generator<void, Uint8Array> {
+  yield;
+  const rows = connect()
+    .query<{ id: Uint8Array }, [Uint8Array, number]>(
+      "SELECT id FROM artifact WHERE id > ? ORDER BY id LIMIT ?",
+    )
+    .all(after, limit);
+  const packed = new Uint8Array(32 * rows.length);
+  for (const [i, row] of rows.entries()) packed.set(row.id, 32 * i);
+  return packed;
 }
 
 function* makeBallast(path: string, sizeBytes: number): Steps {

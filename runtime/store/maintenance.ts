@@ -14,6 +14,8 @@ export interface Maintenance {
   checkLarge(path: string, expected: LargeExpectation): Promise<boolean>;
   /** Numbers among `candidates` that no row of the index names. */
   findUnreferenced(candidates: readonly number[]): Promise<number[]>;
+  /** Ids of the index above `after`, in order, at most `limit`, packed 32 bytes each; empty at the end. */
+  nextIds(after: Uint8Array, limit: number): Promise<Uint8Array<ArrayBuffer>>;
   /** Writes a file of `sizeBytes` zeros unless it is there already, to be removed when the disk is full. */
   makeBallast(path: string, sizeBytes: number): Promise<void>;
   /** Lets go of the index's files, so that they can be moved aside. */

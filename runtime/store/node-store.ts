@@ -5,6 +5,7 @@ import { findRow, isLive } from "./catalog-view.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import type { Broken } from "./commit.ts";
 import { StoreFiles, storeFolders } from "./files.ts";
+import { fillFilter } from "./id-filter.ts";
 import type { ArtifactName } from "./identity.ts";
 import { closeQuietly, type IndexBatch } from "./index.ts";
 import type { Maintenance } from "./maintenance.ts";
@@ -221,11 +222,23 @@ export class NodeStore implements Store {
     this.#checkpoints.reset();
     this.#firstOwnFile = journal.tail.file;
     this.#state = { at: "serving" };
+    void this.#fillFilter(this.#running);
+  }
+
+  /** Until it has ended, keys that are not there cost a statement each; nothing else depends on it. */
+  async #fillFilter(running: Running): Promise<void> {
+    const maintenance = this.#maintenance;
+    if (maintenance === null || running.committer.head === 0) return;
+    try {
+      await fillFilter(running.view.filter, maintenance, () => this.#running === running);
+    } catch (error) {
+      this.#options.note("filter not filled", { reason: asFault(error).message });
+    }
   }
 
   #parts(): RunningParts {
     const { disk, clock, segmentBytesMax } = this.#seams;
-    const { dataDir, bodyCacheBytesMax } = this.#options;
+    const { dataDir, bodyCacheBytesMax, manifestCacheBytesMax } = this.#options;
     return {
       disk,
       clock,
@@ -235,6 +248,7 @@ export class NodeStore implements Store {
       cache: this.#cache,
       segmentBytesMax,
       bodyCacheBytesMax,
+      manifestCacheBytesMax,
       checkLarge: async (path, manifest) =>
         (await this.#maintenance?.checkLarge(path, manifest)) ?? false,
       onDamage: (view, manifest, isIndexWrong) => this.#noteDamage(view, manifest, isIndexWrong),

@@ -5,6 +5,7 @@ import { AbsentMemo } from "./absent-memo.ts";
 import type { CatalogView } from "./catalog-view.ts";
 import { Committer, type CommitterOptions } from "./commit.ts";
 import type { StoreFiles } from "./files.ts";
+import { IdFilter } from "./id-filter.ts";
 import { Journal } from "./journal.ts";
 import type { ManifestCache } from "./manifest-cache.ts";
 import type { StoreNote } from "./open.ts";
@@ -32,6 +33,7 @@ export type RunningParts = {
   readonly cache: ManifestCache;
   readonly segmentBytesMax: number;
   readonly bodyCacheBytesMax: number;
+  readonly manifestCacheBytesMax: number;
   readonly checkLarge: ReaderOptions["checkLarge"];
   readonly onDamage: (view: CatalogView, manifest: Manifest, isIndexWrong: boolean) => void;
   readonly repairIndex: (
@@ -95,8 +97,12 @@ export function assemble(recovery: Recovery, journal: Journal, parts: RunningPar
   const quarantine = new Quarantine();
   quarantine.load(recovery.quarantined);
   cache.clear();
+  const filter = new IdFilter(parts.manifestCacheBytesMax);
+  // An index without rows has no ids to be told; any other is read in the background, see `NodeStore`.
+  if (mark.seq === 0) filter.complete();
   const view: CatalogView = {
     cache,
+    filter,
     absent: new AbsentMemo(),
     index,
     tombstones,

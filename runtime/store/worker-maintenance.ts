@@ -33,6 +33,10 @@ export class WorkerMaintenance implements Maintenance {
     return (await this.#ask({ op: "unreferenced", candidates })) as number[];
   }
 
+  async nextIds(after: Uint8Array, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+    return (await this.#ask({ op: "ids", after, limit })) as Uint8Array<ArrayBuffer>;
+  }
+
   async makeBallast(path: string, sizeBytes: number): Promise<void> {
     await this.#ask({ op: "ballast", path, sizeBytes });
   }

@@ -7,6 +7,7 @@ export type WorkerJob =
   | { readonly op: "checkpoint" }
   | { readonly op: "check"; readonly path: string; readonly expected: LargeExpectation }
   | { readonly op: "unreferenced"; readonly candidates: readonly number[] }
+  | { readonly op: "ids"; readonly after: Uint8Array; readonly limit: number }
   | { readonly op: "ballast"; readonly path: string; readonly sizeBytes: number };
 
 export type WorkerRequest = { readonly number: number; readonly job: WorkerJob };

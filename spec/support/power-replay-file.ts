@@ -33,7 +33,8 @@ class Content {
 
   resize(sizeBytes: number): void {
     if (sizeBytes < this.sizeBytes) this.bytes.fill(0, sizeBytes, this.sizeBytes);
-    if (sizeBytes > this.sizeBytes) this.write(new Uint8Array(sizeBytes - this.sizeBytes), this.sizeBytes);
+    if (sizeBytes > this.sizeBytes)
+      this.write(new Uint8Array(sizeBytes - this.sizeBytes), this.sizeBytes);
     this.sizeBytes = sizeBytes;
   }
 

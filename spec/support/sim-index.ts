@@ -144,6 +144,14 @@ export class SimIndexHome implements IndexHome {
     return next;
   }
 
+  /** Ids of all rows above one, in order. */
+  idsAfter(after: Uint8Array): Uint8Array[] {
+    return [...(this.#current?.rows.values() ?? [])]
+      .map((row) => row.id)
+      .sort((left, right) => Buffer.compare(left, right))
+      .filter((id) => Buffer.compare(id, after) > 0);
+  }
+
   /** Numbers of files that some row names. */
   namedFiles(): Set<number> {
     return new Set([...(this.#current?.rows.values() ?? [])].map((row) => row.file));

@@ -211,6 +211,14 @@ class SimMaintenance implements Maintenance {
     return candidates.filter((file) => !named.has(file));
   }
 
+  async nextIds(after: Uint8Array, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+    if (this.#calls.isOff) throw new PowerIsOff();
+    const ids = this.#home.idsAfter(after).slice(0, limit);
+    const packed = new Uint8Array(32 * ids.length);
+    for (const [i, id] of ids.entries()) packed.set(id, 32 * i);
+    return packed;
+  }
+
   async makeBallast(path: string, sizeBytes: number): Promise<void> {
     if (this.#disk.sizeBytes(path) === sizeBytes) return;
     this.#disk.remove(path);

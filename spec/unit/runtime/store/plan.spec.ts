@@ -5,6 +5,7 @@ import { AbsentMemo } from "../../../../runtime/store/absent-memo.ts";
 import type { CatalogView } from "../../../../runtime/store/catalog-view.ts";
 import { StoreFiles } from "../../../../runtime/store/files.ts";
 import { GroupBuffer } from "../../../../runtime/store/group.ts";
+import { IdFilter } from "../../../../runtime/store/id-filter.ts";
 import { makeScope, nameArtifact } from "../../../../runtime/store/identity.ts";
 import { ManifestCache } from "../../../../runtime/store/manifest-cache.ts";
 import { GroupPlan, type Stamps, versionOfWall } from "../../../../runtime/store/plan.ts";
@@ -46,6 +47,7 @@ function makeGroups() {
   files.createSegment(files.takeNumber()).close();
   const view: CatalogView = {
     cache: new ManifestCache(MiB),
+    filter: new IdFilter(64 * MiB),
     absent: new AbsentMemo(),
     index: new SimIndexHome(new SimCalls()).open(),
     tombstones: new Tombstones(),

@@ -1,0 +1,79 @@
+import { KiB, MiB } from "../base/units.ts";
+import type { Maintenance } from "./maintenance.ts";
+
+/** 4 MiB: about 1 % of false "perhaps" at 3.5 million ids; beyond that the filter helps less and less. */
+const filterBytesMax = 4 * MiB;
+const filterBytesMin = 16 * KiB;
+/** Bits of one id; its words are a SHA-256, so they are as good as four hash functions. */
+const bitsPerId = 4;
+
+/**
+ * Tells ids that the index surely does not have, without asking it: a new key costs no statement (8 us of a put,
+ * measured). A Bloom filter over all ids of the index; until it has seen them all it knows nothing.
+ */
+export class IdFilter {
+  readonly #words: Uint32Array;
+  /** Of bit numbers: the count of bits is a power of two. */
+  readonly #mask: number;
+  #isComplete = false;
+
+  /** Takes an eighth of the memory that the cache of manifests may take, rounded down to a power of two. */
+  constructor(manifestCacheBytesMax: number) {
+    const wanted = Math.min(filterBytesMax, Math.max(filterBytesMin, manifestCacheBytesMax / 8));
+    const bytes = 2 ** Math.floor(Math.log2(wanted));
+    this.#words = new Uint32Array(bytes / 4);
+    this.#mask = bytes * 8 - 1;
+  }
+
+  /** False only when the index has no row with this id. */
+  mayHold(id: Uint8Array): boolean {
+    if (!this.#isComplete) return true;
+    for (let i = 0; i < bitsPerId; i++) {
+      const bit = bitOf(id, i) & this.#mask;
+      if ((this.#words[bit >>> 5]! & (1 << (bit & 31))) === 0) return false;
+    }
+    return true;
+  }
+
+  /** Every committed id is added before anybody can see its row. */
+  add(id: Uint8Array): void {
+    for (let i = 0; i < bitsPerId; i++) {
+      const bit = bitOf(id, i) & this.#mask;
+      this.#words[bit >>> 5]! |= 1 << (bit & 31);
+    }
+  }
+
+  /** Says that every id that was in the index before the first `add` has been added. */
+  complete(): void {
+    this.#isComplete = true;
+  }
+}
+
+function bitOf(id: Uint8Array, place: number): number {
+  const at = 8 + 4 * place;
+  return ((id[at]! << 17) | (id[at + 1]! << 9) | (id[at + 2]! << 1) | (id[at + 3]! & 1)) >>> 0;
+}
+
+/** Ids of one page: 320 KB in one message, 1 ms on the loop. */
+const pageIds = 10_000;
+const idBytes = 32;
+
+/** Fills a filter with the ids of an index that was not empty, page by page; stops when `isWanted` says so. */
+export async function fillFilter(
+  filter: IdFilter,
+  maintenance: Maintenance,
+  isWanted: () => boolean,
+): Promise<void> {
+  let after = new Uint8Array(0);
+  while (isWanted()) {
+    const packed = await maintenance.nextIds(after, pageIds);
+    for (let at = 0; at < packed.length; at += idBytes) {
+      filter.add(packed.subarray(at, at + idBytes));
+    }
+    if (packed.length === 0) {
+      if (isWanted()) filter.complete();
+      return;
+    }
+    after = packed.slice(packed.length - idBytes);
+  }
+}

@@ -1,0 +1,150 @@
+import fs from "node:fs";
+import { assert } from "../../runtime/base/assert.ts";
+import { systemClock } from "../../runtime/base/clock.ts";
+import { systemRandom } from "../../runtime/base/random.ts";
+import { realDisk } from "../../runtime/base/real-disk.ts";
+import { GiB, MiB } from "../../runtime/base/units.ts";
+import { segmentBytesMax } from "../../runtime/store/format.ts";
+import { type ArtifactName, makeScope, nameArtifact } from "../../runtime/store/identity.ts";
+import type { Maintenance } from "../../runtime/store/maintenance.ts";
+import { NodeStore } from "../../runtime/store/node-store.ts";
+import { SqliteHome } from "../../runtime/store/sqlite-home.ts";
+import type { Store } from "../../runtime/store/store.ts";
+import { WorkerMaintenance } from "../../runtime/store/worker-maintenance.ts";
+import { keyId, type LoadKey, parseKeyText, readFound, type Value } from "./load-surface.ts";
+
+export type ImageReading = {
+  readonly found: readonly { readonly key: string; readonly value: Value | null }[];
+  /** Names of what the store said about this image. */
+  readonly notes: ReadonlySet<string>;
+  readonly wasRebuilt: boolean;
+};
+
+const options = {
+  capacityBytes: 1_024 * GiB,
+  manifestCacheBytesMax: 1 * MiB,
+  bodyCacheBytesMax: 1 * MiB,
+  indexCacheBytes: 1 * MiB,
+  walBytesMax: 16 * MiB,
+};
+
+/**
+ * Opens one image after the other at one path, with the real store in this process. All share one Worker, since to
+ * start one costs more than all the rest of an image.
+ */
+export class ImageReader {
+  readonly #dataDir: string;
+  readonly #worker: WorkerMaintenance;
+  readonly #jobs = new Set<Promise<unknown>>();
+
+  constructor(dataDir: string) {
+    this.#dataDir = dataDir;
+    this.#worker = new WorkerMaintenance(dataDir);
+  }
+
+  /** @throws when the store does not open or cannot be read. */
+  async read(keys: Iterable<string>): Promise<ImageReading> {
+    const notes = new Set<string>();
+    let wasRebuilt = false;
+    const note = (event: string, details: Record<string, unknown>): void => {
+      notes.add(event);
+      wasRebuilt ||= details.rebuilt === true;
+    };
+    const store = this.#open(note);
+    try {
+      await store.ready;
+      // What tidies up after a start goes first: it may remove nothing that is needed.
+      await Promise.allSettled(this.#jobs);
+      const found = [];
+      for (const key of keys) found.push({ key, value: await readKey(store, parseKeyText(key)) });
+      return { found, notes, wasRebuilt };
+    } finally {
+      await store.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.close();
+  }
+
+  #open(note: (event: string, details: Record<string, unknown>) => void): NodeStore {
+    const dataDir = this.#dataDir;
+    return new NodeStore(
+      { ...options, dataDir, note },
+      {
+        disk: realDisk,
+        clock: systemClock,
+        random: systemRandom,
+        home: new SqliteHome({ disk: realDisk, dataDir, cacheBytes: options.indexCacheBytes }),
+        startMaintenance: () => this.#lendWorker(),
+        nextTurn: () => new Promise((resolve) => setImmediate(resolve)),
+        segmentBytesMax,
+        ballastBytes: 0,
+      },
+    );
+  }
+
+  /** The Worker for one store: closing it ends its jobs and lets go of its index, no more. */
+  #lendWorker(): Maintenance {
+    const worker = this.#worker;
+    const follow = <Result>(job: Promise<Result>): Promise<Result> => {
+      this.#jobs.add(job);
+      const forget = (): void => void this.#jobs.delete(job);
+      job.then(forget, forget);
+      return job;
+    };
+    return {
+      checkpoint: () => follow(worker.checkpoint()),
+      checkLarge: (path, expected) => follow(worker.checkLarge(path, expected)),
+      findUnreferenced: (candidates) => follow(worker.findUnreferenced(candidates)),
+      makeBallast: (path, sizeBytes) => follow(worker.makeBallast(path, sizeBytes)),
+      releaseIndex: () => worker.releaseIndex(),
+      close: async () => {
+        await Promise.allSettled(this.#jobs);
+        await worker.releaseIndex();
+      },
+    };
+  }
+}
+
+async function readKey(store: Store, key: LoadKey): Promise<Value | null> {
+  const manifest = store.find(nameOf(key));
+  if (manifest === null) return null;
+  for (;;) {
+    const body = store.open(manifest, 0, manifest.sizeBytes);
+    switch (body.at) {
+      case "check":
+        await body.done;
+        continue;
+      case "damaged":
+        return null;
+      case "bytes":
+        return valueOf(key, body.bytes);
+      case "blob":
+        return valueOf(key, new Uint8Array(await body.blob.arrayBuffer()));
+      case "slice": {
+        const bytes = fs.readFileSync(body.path).subarray(body.startBytes, body.endBytes);
+        return valueOf(key, bytes);
+      }
+    }
+  }
+}
+
+function valueOf(key: LoadKey, body: Uint8Array): Value | null {
+  const found = readFound(key, { at: "answered", status: 200, contentType: "", body });
+  assert(found.at === "value", "a body that was read says what the artifact is");
+  return found.value;
+}
+
+/** The name under which the surface of a key stores it. */
+function nameOf(key: LoadKey): ArtifactName {
+  const scope = makeScope("default", key.namespace);
+  switch (key.surface) {
+    case "xcode":
+      return nameArtifact("xcode", scope, `blob/${keyId(key)}`);
+    case "keyvalue":
+      return nameArtifact("xcode", scope, `action_cache/${keyId(key)}`);
+    default:
+      return nameArtifact(key.surface, scope, keyId(key));
+  }
+}
