@@ -72,7 +72,7 @@ function openFile(path: string, flags: number): DiskFile {
 
 class RealFile implements DiskFile {
   readonly path: string;
-  readonly #fd: number;
+  #fd: number;
 
   constructor(path: string, fd: number) {
     this.path = path;
@@ -130,7 +130,11 @@ class RealFile implements DiskFile {
   }
 
   close(): void {
-    attempt(`close ${this.path}`, () => fs.closeSync(this.#fd));
+    const fd = this.#fd;
+    if (fd < 0) return;
+    // The system frees the number even when close fails: a second close could hit somebody else's file.
+    this.#fd = -1;
+    attempt(`close ${this.path}`, () => fs.closeSync(fd));
   }
 }
 

@@ -2,7 +2,7 @@ import { crc32 } from "../base/digest.ts";
 import type { DiskFile } from "../base/disk.ts";
 import { MiB } from "../base/units.ts";
 import { filePageBytes, pieceBytes } from "./format.ts";
-import { type LargeHeader, largeDigest, readLargeHeader } from "./large-file.ts";
+import { decodeLargeHeader, type LargeHeader, largeDigest } from "./large-file.ts";
 import type { LargeExpectation } from "./maintenance.ts";
 import { pieceCount, rowDigest } from "./record.ts";
 
@@ -14,21 +14,32 @@ export function* checkLargeFile(
   file: DiskFile,
   expected: LargeExpectation,
 ): Generator<void, boolean> {
-  const header = readLargeHeader(file);
+  const page = new Uint8Array(filePageBytes);
+  if (readOr(file, page, 0) !== page.length) return false;
+  const header = decodeLargeHeader(page);
   if (header === null || !isExpected(header, expected)) return false;
   const table = Buffer.alloc(4 * pieceCount(header.bodyBytes));
   const tableAt = filePageBytes + header.bodyBytes;
-  if (file.read(table, tableAt) !== table.length) return false;
+  if (readOr(file, table, tableAt) !== table.length) return false;
   if (largeDigest(header.bodyBytes, table) !== header.digest) return false;
   const slice = new Uint8Array(Math.min(checkSliceBytes, header.bodyBytes));
   for (let at = 0; at < header.bodyBytes; at += checkSliceBytes) {
     const length = Math.min(checkSliceBytes, header.bodyBytes - at);
     const part = slice.subarray(0, length);
-    if (file.read(part, filePageBytes + at) !== length) return false;
+    if (readOr(file, part, filePageBytes + at) !== length) return false;
     if (!piecesAgree(part, table, at / pieceBytes, header.seed)) return false;
     yield;
   }
   return true;
+}
+
+/** What cannot be read is damage: the artifact becomes a miss that an upload heals. */
+function readOr(file: DiskFile, into: Uint8Array, atBytes: number): number {
+  try {
+    return file.read(into, atBytes);
+  } catch {
+    return -1;
+  }
 }
 
 function isExpected(header: LargeHeader, expected: LargeExpectation): boolean {

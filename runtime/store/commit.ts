@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { asFault, Fault } from "../base/fault.ts";
 import type { CatalogView } from "./catalog-view.ts";
+import type { StoreFiles } from "./files.ts";
 import { GroupBuffer, groupBytesMax, groupChangesMax } from "./group.ts";
 import type { IndexBatch, Mark } from "./index.ts";
 import type { Journal, LogTail } from "./journal.ts";
@@ -70,8 +71,12 @@ export class Committer {
   }
 
   commit(change: Change): Promise<Outcome> {
-    if (this.#stopped !== null) return Promise.reject(this.#stopped);
+    if (this.#stopped !== null) {
+      this.#dropStaged(change);
+      return Promise.reject(this.#stopped);
+    }
     if (this.#waiting.length >= waitingChangesMax) {
+      this.#dropStaged(change);
       const fault = new Fault("overloaded", "Cannot queue the write: 4,096 changes wait already");
       return Promise.reject(fault);
     }
@@ -299,7 +304,7 @@ export class Committer {
 
   #dropStaged(change: Change): void {
     if (change.op !== "put" || change.body instanceof Uint8Array) return;
-    dropLargeFile(this.#options.view, change.body);
+    dropStagedFile(this.#options.view.files, change.body);
   }
 
   #halt(reason: string, broken: Broken): void {
@@ -319,9 +324,9 @@ export class Committer {
 }
 
 /** A body that lost the race or was refused: no record names its file. */
-function dropLargeFile(view: CatalogView, staged: StagedBody): void {
+export function dropStagedFile(files: StoreFiles, staged: StagedBody): void {
   try {
-    view.files.removeLarge(staged.file);
+    files.removeLarge(staged.file);
   } catch {
     // It stays as a file without a reference, which the next start removes.
   }

@@ -23,7 +23,7 @@ export const pieceBytes = 256 * KiB;
 /** A segment is sealed once the next group would pass this size. */
 export const segmentBytesMax = 128 * MiB;
 
-/** As many burnt tails as one header copy can name; beyond it the store stops writing. */
+/** As many burnt tails as one header copy can name. */
 export const burntEndsMax = 120;
 assert(
   fixedHeaderBytes + burntEndsMax * endEntryBytes <= headerCopyBytes - 4,

@@ -212,6 +212,7 @@ export async function rebuildIndex(
     files,
     knownEnds: new Map(),
     progress: tell,
+    opened: () => {},
     pause: nextTurn,
     note: () => {},
   });

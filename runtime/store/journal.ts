@@ -1,9 +1,9 @@
 import { assert } from "../base/assert.ts";
 import type { Disk, DiskFile } from "../base/disk.ts";
-import { Fault } from "../base/fault.ts";
 import { KiB } from "../base/units.ts";
 import type { StoreFiles } from "./files.ts";
 import {
+  type BurntEnd,
   burntEndsMax,
   chainStart,
   encodeFileHeader,
@@ -81,10 +81,6 @@ export class Journal {
     for (const file of this.#burntEnds.keys()) {
       if (!files.holds(file)) this.#burntEnds.delete(file);
     }
-    if (this.#burntEnds.size > burntEndsMax) {
-      const what = `Cannot start a segment: ${this.#burntEnds.size} segments ended with a failed write`;
-      throw new Fault("unavailable", `${what}; replace the disk`);
-    }
     const number = files.takeNumber();
     const header: FileHeader = {
       formatVersion,
@@ -93,7 +89,7 @@ export class Journal {
       predecessor: predecessor.file,
       predecessorEndBytes: predecessor.endBytes,
       createdMs: wallMs(),
-      burntEnds: [...this.#burntEnds].map(([file, endBytes]) => ({ file, endBytes })),
+      burntEnds: newestEnds(this.#burntEnds),
     };
     const file = files.createSegment(number);
     try {
@@ -140,8 +136,10 @@ export class Journal {
   /** Ends the open segment without a word on disk; the next `startSuccessor` states its end. */
   seal(): void {
     if (this.#open === null) return;
-    this.#open.file.close();
+    const { file } = this.#open;
+    // Forgotten first: a close that fails has freed the descriptor all the same, and must not be repeated.
     this.#open = null;
+    file.close();
   }
 
   #burn(file: DiskFile): void {
@@ -160,4 +158,13 @@ export class Journal {
       // It holds no record, so recovery walks over it; the caller reports the first fault.
     }
   }
+}
+
+/**
+ * The ends that fit a header, newest first. An older one stands in the header of its direct successor all the same:
+ * that segment must not be removed before it.
+ */
+function newestEnds(burntEnds: ReadonlyMap<number, number>): BurntEnd[] {
+  const ends = [...burntEnds].map(([file, endBytes]) => ({ file, endBytes }));
+  return ends.sort((left, right) => right.file - left.file).slice(0, burntEndsMax);
 }

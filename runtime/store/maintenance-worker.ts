@@ -96,7 +96,15 @@ function connect(): Database {
   return database;
 }
 
+/**
+ * Jobs that read the index end with it: one that went on would open the index again, while it is being moved aside,
+ * or judge by the old one.
+ */
 function releaseIndex(): void {
+  for (const { number, steps } of queues.sweep.splice(0)) {
+    steps.return(undefined);
+    reply({ number, error: { message: "the index was released", isFull: false } });
+  }
   database?.close();
   database = null;
 }
@@ -120,23 +128,27 @@ function* findUnreferenced(candidates: readonly number[]): Generator<void, numbe
     "SELECT id, file FROM artifact WHERE id > ? ORDER BY id LIMIT ?",
   );
   let after: Uint8Array = new Uint8Array(0);
-  for (;;) {
-    const rows = page.all(after, sweepRows);
-    for (const row of rows) unreferenced.delete(row.file);
-    const last = rows.at(-1);
-    if (last === undefined) return [...unreferenced];
-    after = last.id;
-    yield;
+  try {
+    for (;;) {
+      const rows = page.all(after, sweepRows);
+      for (const row of rows) unreferenced.delete(row.file);
+      const last = rows.at(-1);
+      if (last === undefined) return [...unreferenced];
+      after = last.id;
+      yield;
+    }
+  } finally {
+    page.finalize();
   }
 }
 
 function* readIds(after: Uint8Array, limit: number): Generator<void, Uint8Array> {
   yield;
-  const rows = connect()
-    .query<{ id: Uint8Array }, [Uint8Array, number]>(
-      "SELECT id FROM artifact WHERE id > ? ORDER BY id LIMIT ?",
-    )
-    .all(after, limit);
+  const page = connect().prepare<{ id: Uint8Array }, [Uint8Array, number]>(
+    "SELECT id FROM artifact WHERE id > ? ORDER BY id LIMIT ?",
+  );
+  const rows = page.all(after, limit);
+  page.finalize();
   const packed = new Uint8Array(32 * rows.length);
   for (const [i, row] of rows.entries()) packed.set(row.id, 32 * i);
   return packed;

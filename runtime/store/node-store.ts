@@ -3,11 +3,11 @@ import { asFault, Fault } from "../base/fault.ts";
 import type { CatalogView } from "./catalog-view.ts";
 import { findRow, isLive } from "./catalog-view.ts";
 import { Checkpoints } from "./checkpoints.ts";
-import type { Broken } from "./commit.ts";
+import { type Broken, dropStagedFile } from "./commit.ts";
 import { StoreFiles, storeFolders } from "./files.ts";
 import { fillFilter } from "./id-filter.ts";
 import type { ArtifactName } from "./identity.ts";
-import { closeQuietly, type IndexBatch } from "./index.ts";
+import { closeQuietly, type Index, type IndexBatch } from "./index.ts";
 import type { Maintenance } from "./maintenance.ts";
 import { ManifestCache } from "./manifest-cache.ts";
 import type { StoreOptions, StoreSeams } from "./open.ts";
@@ -30,6 +30,7 @@ import {
   type StoreState,
   type StoreUsage,
 } from "./store.ts";
+import { describeUsage, notServing } from "./store-figures.ts";
 import { tidyUp } from "./tidy-up.ts";
 
 /** Pause between two attempts to write again after the store stopped. */
@@ -46,6 +47,9 @@ export class NodeStore implements Store {
   readonly #checkpoints: Checkpoints;
   #maintenance: Maintenance | null = null;
   #running: Running | null = null;
+  /** The index while a recovery works on it. */
+  #opening: Index | null = null;
+  #recovering: Promise<void> | null = null;
   #state: StoreState = { at: "recovering", doneBytes: 0, totalBytes: 0 };
   #damagedBodies = 0;
   #countsBefore = { groups: 0, changes: 0 };
@@ -100,6 +104,7 @@ export class NodeStore implements Store {
 
   stage(expectedBytes: number): Stage {
     const { storeId } = this.#need();
+    if (this.#state.at !== "serving") throw this.#notServing();
     return new LargeStage({
       disk: this.#seams.disk,
       files: this.#files,
@@ -112,28 +117,21 @@ export class NodeStore implements Store {
 
   commit(change: Change): Promise<Outcome> {
     if (this.#state.at === "serving") return this.#need().committer.commit(change);
+    if (change.op === "put" && !(change.body instanceof Uint8Array)) {
+      dropStagedFile(this.#files, change.body);
+    }
     return Promise.reject(this.#notServing());
   }
 
   usage(): StoreUsage {
-    const running = this.#running;
-    const counts = running?.committer.counts ?? { groups: 0, changes: 0 };
-    return {
-      usedBytes: this.#space.usedBytes,
-      capacityBytes: this.#space.capacityBytes,
-      freeBytes: this.#space.freeBytes(),
-      segmentCount: this.#files.segmentCount,
-      largeFileCount: this.#files.largeCount,
-      artifactCommits: this.#countsBefore.changes + counts.changes,
-      groups: this.#countsBefore.groups + counts.groups,
-      head: running?.committer.head ?? 0,
-      tombstoneCount: running?.view.tombstones.count ?? 0,
+    return describeUsage({
+      running: this.#running,
+      space: this.#space,
+      files: this.#files,
+      cache: this.#cache,
+      countsBefore: this.#countsBefore,
       damagedBodies: this.#damagedBodies,
-      walBytes: running?.view.index.walBytes() ?? 0,
-      manifestCacheCount: this.#cache.count,
-      manifestCacheCountMax: this.#cache.capacity,
-      bodyCacheBytes: running?.reader.cachedBytes ?? 0,
-    };
+    });
   }
 
   segments(): SegmentFigures[] {
@@ -149,6 +147,8 @@ export class NodeStore implements Store {
       await this.#maintenance?.close();
       this.#release(running);
     } else {
+      // It ends at its next pause and closes the index as it is: the next start goes on from there.
+      await this.#recovering?.catch(() => {});
       await this.#maintenance?.close();
     }
     this.#running = null;
@@ -160,7 +160,8 @@ export class NodeStore implements Store {
    */
   endAtOnce(): void {
     this.#state = { at: "closed" };
-    if (this.#running !== null) closeQuietly(this.#running.view.index);
+    const index = this.#running?.view.index ?? this.#opening;
+    if (index !== null) closeQuietly(index);
   }
 
   async #start(): Promise<void> {
@@ -171,8 +172,10 @@ export class NodeStore implements Store {
       await this.#recover(new Map());
     } catch (error) {
       void this.#maintenance.close();
+      if (this.#isClosed()) return;
       throw error;
     }
+    const own = this.#running;
     void tidyUp({
       maintenance: this.#maintenance,
       files: this.#files,
@@ -180,13 +183,24 @@ export class NodeStore implements Store {
       firstOwnFile: this.#firstOwnFile,
       ballast: { path: this.#ballastPath(), sizeBytes: this.#seams.ballastBytes },
       // What a row should name may only look unreferenced in an index that is not to be believed.
-      mayRemove: () => this.#state.at === "serving" && !this.#isIndexSuspect,
+      mayRemove: () =>
+        this.#state.at === "serving" && this.#running === own && !this.#isIndexSuspect,
       note: this.#options.note,
     });
   }
 
   /** One recovery, from the files as they are, and a new segment to write to. */
   async #recover(knownEnds: ReadonlyMap<number, number>): Promise<void> {
+    try {
+      this.#recovering = this.#runRecovery(knownEnds);
+      await this.#recovering;
+    } finally {
+      this.#recovering = null;
+      this.#opening = null;
+    }
+  }
+
+  async #runRecovery(knownEnds: ReadonlyMap<number, number>): Promise<void> {
     const { random, home } = this.#seams;
     const { note } = this.#options;
     const parts = this.#parts();
@@ -202,7 +216,13 @@ export class NodeStore implements Store {
           this.#state = { at: "recovering", doneBytes, totalBytes };
         }
       },
-      pause: () => this.#seams.nextTurn(),
+      opened: (index) => {
+        this.#opening = index;
+      },
+      pause: async () => {
+        await this.#seams.nextTurn();
+        if (this.#isClosed()) throw this.#notServing();
+      },
       note,
     });
     const journal = continueLog(recovery, parts);
@@ -265,17 +285,7 @@ export class NodeStore implements Store {
   }
 
   #notServing(): Fault {
-    const state = this.#state;
-    switch (state.at) {
-      case "recovering":
-        return new Fault("unavailable", "The store is recovering: try again in a moment");
-      case "readOnly":
-        return new Fault("unavailable", `The store does not take writes now: ${state.reason}`);
-      case "closed":
-        return new Fault("unavailable", "The store is closing");
-      case "serving":
-        return new Fault("unavailable", "The store is not open");
-    }
+    return notServing(this.#state);
   }
 
   async #repairIndex(view: CatalogView, batch: IndexBatch): Promise<"done" | "void" | "rebuild"> {
@@ -337,10 +347,20 @@ export class NodeStore implements Store {
       this.#running = null;
       this.#release(running);
     }
-    await this.#maintenance?.releaseIndex();
+    await this.#releaseFromMaintenance();
     if (this.#isClosed()) return;
     this.#state = { at: "recovering", doneBytes: 0, totalBytes: 0 };
     await this.#recover(this.#knownEnds);
+  }
+
+  /** A Worker that died holds nothing any more, and the next one does its work. */
+  async #releaseFromMaintenance(): Promise<void> {
+    try {
+      await this.#maintenance?.releaseIndex();
+    } catch (error) {
+      this.#options.note("maintenance replaced", { reason: asFault(error).message });
+      this.#maintenance = this.#seams.startMaintenance();
+    }
   }
 
   #isClosed(): boolean {

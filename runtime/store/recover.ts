@@ -26,7 +26,9 @@ export type RecoveryOptions = {
   /** Durable ends that this process knows of, when it recovers from its own failure. */
   readonly knownEnds: ReadonlyMap<number, number>;
   readonly progress: (doneBytes: number, totalBytes: number) => void;
-  /** Lets the loop turn between transactions. */
+  /** Is told of the index as soon as it is open. */
+  readonly opened: (index: Index) => void;
+  /** Lets the loop turn between transactions; a throw ends the recovery, which closes the index as it is. */
   readonly pause: () => Promise<void>;
   readonly note: (event: string, details: Record<string, unknown>) => void;
 };
@@ -60,6 +62,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovery> {
   const ofFiles = storeIdOf(disk, files);
   const opened = openIndex(options, ofFiles);
   const { index, storeId } = opened;
+  options.opened(index);
   try {
     let mark = index.mark();
     if (mark === null) throw new Fault("damaged", "The index has no mark");
@@ -177,9 +180,29 @@ function rewrite(file: DiskFile, startBytes: number): void {
   const sizeBytes = file.sizeBytes();
   const buffer = new Uint8Array(Math.min(rewriteStepBytes, Math.max(0, sizeBytes - startBytes)));
   for (let at = startBytes; at < sizeBytes; at += rewriteStepBytes) {
-    const count = file.read(buffer.subarray(0, Math.min(buffer.length, sizeBytes - at)), at);
-    file.write(buffer.subarray(0, count), at);
+    const step = buffer.subarray(0, Math.min(buffer.length, sizeBytes - at));
+    if (!rewriteStep(file, step, at)) rewritePages(file, step, at);
   }
+}
+
+/** Page by page where a stretch has a sector that cannot be read: that one is damage for the replay to step over. */
+function rewritePages(file: DiskFile, stretch: Uint8Array, atBytes: number): void {
+  for (let at = 0; at < stretch.length; at += filePageBytes) {
+    const page = stretch.subarray(at, Math.min(at + filePageBytes, stretch.length));
+    rewriteStep(file, page, atBytes + at);
+  }
+}
+
+/** False when the stretch cannot be read; a write that fails is thrown. */
+function rewriteStep(file: DiskFile, into: Uint8Array, atBytes: number): boolean {
+  let count: number;
+  try {
+    count = file.read(into, atBytes);
+  } catch {
+    return false;
+  }
+  file.write(into.subarray(0, count), atBytes);
+  return true;
 }
 
 type ReplayAll = {
@@ -197,7 +220,6 @@ async function replayAll(all: ReplayAll): Promise<Mark> {
   const segments = survey.segments;
   const totalBytes = segments.reduce((sum, segment) => sum + segment.sizeBytes, 0);
   const last = segments.at(-1);
-  const isFromEarlier = opened.wasRebuilt || all.mark.file !== last?.file;
   let mark = all.mark;
   let doneBytes = 0;
   for (const segment of segments) {
@@ -215,7 +237,7 @@ async function replayAll(all: ReplayAll): Promise<Mark> {
         startBytes,
         endBytes,
         chain,
-        onDamage: isOpenEnd && !isFromEarlier ? "stop" : "search",
+        onDamage: "search",
         checksBodies: isOpenEnd,
       },
       mark: { ...mark, file: segment.file, offsetBytes: startBytes, chain: chain ?? 0 },

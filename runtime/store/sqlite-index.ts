@@ -142,7 +142,11 @@ export class SqliteIndex implements Index {
       for (const { id, version } of batch.quarantined) this.#putQuarantine.run(id, version);
       this.#writeMark(batch.mark);
     });
-    this.#noteWalRestart();
+    try {
+      this.#noteWalRestart();
+    } catch {
+      // The batch is committed: only what the next start compares is a commit late.
+    }
     this.#lastSeq = batch.mark.seq;
   }
 
@@ -189,6 +193,7 @@ export class SqliteIndex implements Index {
 
   drop(): void {
     try {
+      this.#finalize();
       this.#wal?.close();
       this.#database.close();
     } catch {

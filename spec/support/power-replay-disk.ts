@@ -28,21 +28,21 @@ class ReplayFolder {
   }
 
   /** Each name holds what one of its changes made of it, or what is durable. */
-  survivor({ random }: PowerCut): { entries: ReadonlyMap<string, Entry>; isTorn: boolean } {
-    if (this.#unflushed.length === 0) return { entries: this.#durable, isTorn: false };
+  survivor({ random }: PowerCut): { entries: ReadonlyMap<string, Entry>; hasLost: boolean } {
+    if (this.#unflushed.length === 0) return { entries: this.#durable, hasLost: false };
     const changes = new Map<string, EntryChange[]>();
     for (const { change } of this.#unflushed) {
       changes.set(change.name, [...(changes.get(change.name) ?? []), change]);
     }
     const entries = new Map(this.#durable);
-    let isTorn = false;
+    let hasLost = false;
     for (const ofName of changes.values()) {
       const kept = random.below(ofName.length + 1);
       const last = ofName[kept - 1];
       if (last !== undefined) set(entries, last);
-      if (kept < ofName.length) isTorn = true;
+      if (kept < ofName.length) hasLost = true;
     }
-    return { entries, isTorn };
+    return { entries, hasLost };
   }
 }
 
@@ -54,6 +54,13 @@ function set(entries: Map<string, Entry>, { name, entry }: EntryChange): void {
 export type ReplayDiskOptions = {
   /** Files and folders whose syncs are believed by nobody: the bug that the replay has to find. */
   readonly isSyncIgnored: (path: string) => boolean;
+};
+
+export type ImageLosses = {
+  /** Some file holds a part of what was not flushed. */
+  readonly isTorn: boolean;
+  /** Some creation or removal in a folder did not happen. */
+  readonly hasLostEntries: boolean;
 };
 
 /**
@@ -80,23 +87,23 @@ export class ReplayDisk {
   }
 
   /** Writes one of the directories that a power cut may leave now. */
-  writeImage(target: string, cut: PowerCut): { isTorn: boolean } {
-    let isTorn = false;
+  writeImage(target: string, cut: PowerCut): ImageLosses {
+    const losses = { isTorn: false, hasLostEntries: false };
     const write = (folder: ReplayFolder, at: string): void => {
       fs.mkdirSync(at);
       const left = folder.survivor(cut);
-      isTorn ||= left.isTorn;
+      losses.hasLostEntries ||= left.hasLost;
       for (const [name, entry] of left.entries) {
         if (entry instanceof ReplayFolder) write(entry, path.join(at, name));
         else {
           const file = entry.survivor(cut);
-          isTorn ||= file.isTorn;
+          losses.isTorn ||= file.isTorn;
           fs.writeFileSync(path.join(at, name), file.bytes);
         }
       }
     };
     write(this.#root, target);
-    return { isTorn };
+    return losses;
   }
 
   /** Files as programs see them now, by path: what a whole trace must have led to. */

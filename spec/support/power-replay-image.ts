@@ -1,6 +1,7 @@
 import fs from "node:fs";
 import { assert } from "../../runtime/base/assert.ts";
 import { systemClock } from "../../runtime/base/clock.ts";
+import { Fault } from "../../runtime/base/fault.ts";
 import { systemRandom } from "../../runtime/base/random.ts";
 import { realDisk } from "../../runtime/base/real-disk.ts";
 import { GiB, MiB } from "../../runtime/base/units.ts";
@@ -9,7 +10,7 @@ import { type ArtifactName, makeScope, nameArtifact } from "../../runtime/store/
 import type { Maintenance } from "../../runtime/store/maintenance.ts";
 import { NodeStore } from "../../runtime/store/node-store.ts";
 import { SqliteHome } from "../../runtime/store/sqlite-home.ts";
-import type { Store } from "../../runtime/store/store.ts";
+import type { Body, Store } from "../../runtime/store/store.ts";
 import { WorkerMaintenance } from "../../runtime/store/worker-maintenance.ts";
 import { keyId, type LoadKey, parseKeyText, readFound, type Value } from "./load-surface.ts";
 
@@ -27,6 +28,9 @@ const options = {
   indexCacheBytes: 1 * MiB,
   walBytesMax: 16 * MiB,
 };
+
+/** One check is enough for a whole body as for a damaged one. */
+const checksMax = 3;
 
 /**
  * Opens one image after the other at one path, with the real store in this process. All share one Worker, since to
@@ -54,7 +58,7 @@ export class ImageReader {
     try {
       await store.ready;
       // What tidies up after a start goes first: it may remove nothing that is needed.
-      await Promise.allSettled(this.#jobs);
+      await this.#settleJobs();
       const found = [];
       for (const key of keys) found.push({ key, value: await readKey(store, parseKeyText(key)) });
       return { found, notes, wasRebuilt };
@@ -87,50 +91,68 @@ export class ImageReader {
   /** The Worker for one store: closing it ends its jobs and lets go of its index, no more. */
   #lendWorker(): Maintenance {
     const worker = this.#worker;
-    const follow = <Result>(job: Promise<Result>): Promise<Result> => {
-      this.#jobs.add(job);
+    let isClosed = false;
+    const follow = <Result>(start: () => Promise<Result>): Promise<Result> => {
+      // One job more would open the index of an image that is about to be removed, for the next store to read.
+      if (isClosed) return Promise.reject(new Fault("unavailable", "The image was closed"));
+      const job = start();
       const forget = (): void => void this.#jobs.delete(job);
+      this.#jobs.add(job);
       job.then(forget, forget);
       return job;
     };
     return {
-      checkpoint: () => follow(worker.checkpoint()),
-      checkLarge: (path, expected) => follow(worker.checkLarge(path, expected)),
-      findUnreferenced: (candidates) => follow(worker.findUnreferenced(candidates)),
-      makeBallast: (path, sizeBytes) => follow(worker.makeBallast(path, sizeBytes)),
+      checkpoint: () => follow(() => worker.checkpoint()),
+      checkLarge: (path, expected) => follow(() => worker.checkLarge(path, expected)),
+      findUnreferenced: (candidates) => follow(() => worker.findUnreferenced(candidates)),
+      nextIds: (after, limit) => follow(() => worker.nextIds(after, limit)),
+      makeBallast: (path, sizeBytes) => follow(() => worker.makeBallast(path, sizeBytes)),
       releaseIndex: () => worker.releaseIndex(),
       close: async () => {
-        await Promise.allSettled(this.#jobs);
+        isClosed = true;
+        await this.#settleJobs();
         await worker.releaseIndex();
       },
     };
   }
+
+  /** Also the jobs that ended ones lead to. */
+  async #settleJobs(): Promise<void> {
+    while (this.#jobs.size > 0) await Promise.allSettled(this.#jobs);
+  }
 }
 
 async function readKey(store: Store, key: LoadKey): Promise<Value | null> {
-  const manifest = store.find(nameOf(key));
-  if (manifest === null) return null;
-  for (;;) {
+  const name = nameOf(key);
+  // A check that fails puts the row into quarantine: it must be looked for again, as a surface does.
+  for (let tries = 0; tries < checksMax; tries++) {
+    const manifest = store.find(name);
+    if (manifest === null) return null;
     const body = store.open(manifest, 0, manifest.sizeBytes);
     switch (body.at) {
       case "check":
         await body.done;
-        continue;
+        break;
       case "damaged":
         return null;
       case "bytes":
-        return valueOf(key, body.bytes);
+        return contentOf(key, body.bytes);
       case "blob":
-        return valueOf(key, new Uint8Array(await body.blob.arrayBuffer()));
-      case "slice": {
-        const bytes = fs.readFileSync(body.path).subarray(body.startBytes, body.endBytes);
-        return valueOf(key, bytes);
-      }
+        return contentOf(key, new Uint8Array(await body.blob.arrayBuffer()));
+      case "slice":
+        return contentOf(key, readStretch(body));
     }
   }
+  throw new Error(
+    `Cannot read ${name.key}: ${checksMax} checks of its body ended without a result`,
+  );
 }
 
-function valueOf(key: LoadKey, body: Uint8Array): Value | null {
+function readStretch({ path, startBytes, endBytes }: Extract<Body, { at: "slice" }>): Uint8Array {
+  return fs.readFileSync(path).subarray(startBytes, endBytes);
+}
+
+function contentOf(key: LoadKey, body: Uint8Array): Value | null {
   const found = readFound(key, { at: "answered", status: 200, contentType: "", body });
   assert(found.at === "value", "a body that was read says what the artifact is");
   return found.value;

@@ -2,12 +2,14 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { type Random, seededRandom } from "../../runtime/base/random.ts";
+import { MiB } from "../../runtime/base/units.ts";
 import { auditKeys } from "./audit.ts";
-import type { FaultRun } from "./fault-run.ts";
+import { type FaultRun, withFaultRun } from "./fault-run.ts";
 import { createJudge, type Judge } from "./judge.ts";
 import { until } from "./node-process.ts";
 import { isShared, ReplayDisk } from "./power-replay-disk.ts";
-import { ImageReader, type ImageReading } from "./power-replay-image.ts";
+import type { PowerCut } from "./power-replay-file.ts";
+import { ImageReader } from "./power-replay-image.ts";
 import {
   drawOperations,
   historyUntil,
@@ -25,7 +27,7 @@ import {
 import { scaled } from "./tier.ts";
 
 /** Directory images of one run of the spec. */
-export const imageCount = (): number => scaled(5_000);
+const imageCount = (): number => scaled(5_000);
 
 /** A run of a real node: every change of its directory, and what its clients did and saw. */
 export type PowerRecording = {
@@ -35,8 +37,11 @@ export type PowerRecording = {
 
 export type ReplayReport = {
   images: number;
-  /** Where only a part of what was not flushed had survived. */
+  /** Where a file held a part of what was not flushed. */
   torn: number;
+  /** Where a creation or removal was lost. */
+  withLostEntries: number;
+  /** Where the store made its index anew. */
   rebuilt: number;
   tornTails: number;
   /** Opened by a process of their own, read over HTTP and verified. */
@@ -58,7 +63,8 @@ const settings = {
   KURA_METADATA_STORE_WRITE_BUFFER_POOL_BYTES: "1MiB",
   KURA_METADATA_STORE_WRITE_BUFFER_BYTES: "256KiB",
 };
-const ballastBytes = 16 * 1_024 * 1_024;
+const ballastName = "ballast";
+const ballastBytes = 16 * MiB;
 const byProcessEvery = 100;
 const breachesMax = 5;
 
@@ -98,8 +104,6 @@ export async function recordPowerRun(run: FaultRun): Promise<PowerRecording> {
   return { events, stamped };
 }
 
-const ballastName = "ballast";
-
 /** A trace that leads to other files than the node left is not a whole one, and proves nothing. */
 function compareWithDirectory(disk: ReplayDisk, dataDir: string): void {
   const replayed = new Map(disk.visible());
@@ -131,6 +135,7 @@ export async function replayPowerCuts(options: ReplayOptions): Promise<ReplayRep
   const report: ReplayReport = {
     images: 0,
     torn: 0,
+    withLostEntries: 0,
     rebuilt: 0,
     tornTails: 0,
     byProcess: 0,
@@ -179,23 +184,30 @@ async function judgeCut(bench: Bench, disk: ReplayDisk, place: number): Promise<
   const { run, recording, report, imageFolder } = bench;
   const judge = judgeUntil(bench, place);
   const seed = run.random.below(2 ** 31);
-  const random = seededRandom(seed);
-  const blockBytes = random.below(2) === 0 ? 512 : 4_096;
   const isByProcess = report.images % byProcessEvery === byProcessEvery - 1;
   const target = isByProcess ? run.dataDir : imageFolder;
-  if (disk.writeImage(target, { random, blockBytes }).isTorn) report.torn++;
+  const losses = disk.writeImage(target, powerCut(seed));
   report.images++;
+  if (losses.isTorn) report.torn++;
+  if (losses.hasLostEntries) report.withLostEntries++;
   try {
-    if (isByProcess) await readByProcess(run, judge);
-    else note(report, await readInProcess(bench, judge));
-    report.byProcess += isByProcess ? 1 : 0;
+    if (isByProcess) await readByProcess(bench, judge);
+    else await readInProcess(bench, judge);
     const [finding] = judge.findings;
     if (finding !== undefined) throw new Error(JSON.stringify(finding));
   } catch (error) {
-    const where = `after event ${place} of ${recording.events.length}, image seed ${seed}`;
-    report.breaches.push(`${where}, blocks of ${blockBytes}: ${String(error)}`);
+    // The same image once more, as nobody has opened it yet.
+    const kept = path.join(run.folder, `breach-${seed}`);
+    disk.writeImage(kept, powerCut(seed));
+    const where = `after event ${place} of ${recording.events.length}`;
+    report.breaches.push(`${path.basename(kept)}, ${where}: ${String(error)}`);
   }
   fs.rmSync(target, { recursive: true, force: true });
+}
+
+function powerCut(seed: number): PowerCut {
+  const random = seededRandom(seed);
+  return { random, blockBytes: random.below(2) === 0 ? 512 : 4_096 };
 }
 
 function judgeUntil({ recording, report }: Bench, place: number): Judge {
@@ -210,18 +222,14 @@ function judgeUntil({ recording, report }: Bench, place: number): Judge {
   return judge;
 }
 
-async function readInProcess({ reader }: Bench, judge: Judge): Promise<ImageReading> {
-  const reading = await reader.read([...judge.keys()]);
-  for (const { key, value } of reading.found) judge.accept({ at: "audit", key, value });
-  return reading;
-}
-
-function note(report: ReplayReport, { notes, wasRebuilt }: ImageReading): void {
+async function readInProcess({ reader, report }: Bench, judge: Judge): Promise<void> {
+  const { found, notes, wasRebuilt } = await reader.read([...judge.keys()]);
+  for (const { key, value } of found) judge.accept({ at: "audit", key, value });
   if (wasRebuilt) report.rebuilt++;
   if (notes.has("torn tail")) report.tornTails++;
 }
 
-async function readByProcess(run: FaultRun, judge: Judge): Promise<void> {
+async function readByProcess({ run, report }: Bench, judge: Judge): Promise<void> {
   const node = await run.start();
   try {
     await auditKeys({ port: node.port, judge, random: run.random });
@@ -229,4 +237,19 @@ async function readByProcess(run: FaultRun, judge: Judge): Promise<void> {
     await node.kill();
   }
   run.verify();
+  report.byProcess++;
+}
+
+/**
+ * One recording and the images of this tier.
+ * @throws when one image is bad; the traces and that image, as nobody has opened it yet, are kept then.
+ */
+export function runPowerReplay(): Promise<ReplayReport> {
+  return withFaultRun("power-replay", async (run) => {
+    const recording = await recordPowerRun(run);
+    const report = await replayPowerCuts({ run, recording, images: imageCount() });
+    console.log(`power-replay: ${JSON.stringify({ ...report, breaches: report.breaches.length })}`);
+    if (report.breaches.length === 0) return report;
+    throw new Error(`Of ${report.images} images these are bad:\n${report.breaches.join("\n")}`);
+  });
 }
