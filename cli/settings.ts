@@ -11,10 +11,12 @@ export function readConfig(env: Environment, flags: Environment): LoadedConfig {
 
 /**
  * The configuration that a node starts with.
- * @throws Fault "configuration" whose message has one line for every problem.
+ * @throws Fault "configuration" whose message has one line for every problem, and then for every warning: a misspelt
+ * name may be why something else is missing.
  */
 export function requireConfig(env: Environment, flags: Environment): LoadedConfig {
   const loaded = readConfig(env, flags);
   if (loaded.problems.length === 0) return loaded;
-  throw new Fault("configuration", loaded.problems.join("\n"));
+  const warnings = loaded.warnings.map((warning) => `warning: ${warning}`);
+  throw new Fault("configuration", [...loaded.problems, ...warnings].join("\n"));
 }

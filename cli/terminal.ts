@@ -12,6 +12,14 @@ export type Terminal = {
   complain(text: string): void;
 };
 
+/** Without these a closed reader, such as a log collector that has ended, would end a node that serves well. */
+process.stdout.on("error", ignoreClosedReader);
+process.stderr.on("error", ignoreClosedReader);
+
+function ignoreClosedReader(error: Error & { code?: string }): void {
+  if (error.code !== "EPIPE") throw error;
+}
+
 export const processTerminal: Terminal = {
   env: processEnvironment,
   isInteractive: process.stdout.isTTY === true,

@@ -43,6 +43,7 @@ export class ByteBudget {
 
   /** True when the bytes are taken; false at once when there is no room or somebody waits already. */
   tryTake(bytes: number): boolean {
+    assertSize(bytes);
     if (this.#waiting > 0 || this.#usedBytes + bytes > this.limitBytes) return false;
     this.#usedBytes += bytes;
     return true;
@@ -85,6 +86,7 @@ export class ByteBudget {
   }
 
   give(bytes: number): void {
+    assertSize(bytes);
     this.#usedBytes -= bytes;
     assert(this.#usedBytes >= 0, "no more bytes are given back than were taken");
     if (this.#queue.length > 0) this.#grantWaiters();
@@ -109,6 +111,11 @@ export class ByteBudget {
       `Cannot take ${bytes} bytes of upload memory: ${this.#usedBytes} of ${this.limitBytes} are in use and ${this.#waiting} requests wait; try again later`,
     );
   }
+}
+
+/** One NaN would make every later comparison false. */
+function assertSize(bytes: number): void {
+  assert(Number.isSafeInteger(bytes) && bytes >= 0, "bytes of a budget are a whole number");
 }
 
 function gone(): Fault {

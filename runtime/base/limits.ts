@@ -46,8 +46,11 @@ export const bodyWindowMs = 10 * second;
 export const bodyWatchPeriodMs = 1 * second;
 assert(bodyWatchPeriodMs * 4 <= bodyWindowMs, "a slow body is noticed soon after its window");
 
-/** What we read on behalf of a client that we have refused, so that it sees the answer; beyond it we hang up. */
-export const refusedBodyBytesMax = 64 * MiB;
+/**
+ * What is read of a refused body, so that a client that sends all before it reads sees the answer; beyond it we hang
+ * up. Twice the largest limit that tools with bodies of known length meet (Xcode, 256 MiB); it holds no memory.
+ */
+export const refusedBodyBytesMax = 512 * MiB;
 
 /** Unfinished downloads are looked at this often; a count that is this late harms nobody. */
 export const deliveryWatchPeriodMs = 100;

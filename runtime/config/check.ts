@@ -99,6 +99,11 @@ function checkMemory({ config, machine, problems, warnings }: Relations): void {
       `${parts.join(" + ")}: together ${showBytes(sumBytes)} must be less than ${hard} (${showBytes(config.memoryHardBytes)})`,
     );
   }
+  if (config.keyValueBytesMax > config.uploadMemoryBytesMax) {
+    problems.push(
+      `${table.keyValueBytesMax.name}: ${showBytes(config.keyValueBytesMax)} must be at most ${table.uploadMemoryBytesMax.name} (${showBytes(config.uploadMemoryBytesMax)}), because such a request is held in memory whole`,
+    );
+  }
   if (config.memoryHardBytes > machine.memoryLimitBytes) {
     warnings.push(
       `${hard}: ${showBytes(config.memoryHardBytes)} is more than the ${showBytes(machine.memoryLimitBytes)} of memory found here`,

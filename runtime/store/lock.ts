@@ -15,7 +15,11 @@ export function lockDirectory(dataDir: string): DirectoryLock {
   try {
     database = new Database(path, { create: true, readwrite: true });
     database.exec("PRAGMA busy_timeout = 0");
+    // Nothing is ever committed here, so no journal file has to come and go.
+    database.exec("PRAGMA journal_mode = MEMORY");
     database.exec("BEGIN EXCLUSIVE");
+    // SQLite opens a file it may not write without a word, and "exclusive" is then a lock that readers share.
+    database.exec("PRAGMA user_version = 1");
   } catch (error) {
     database?.close();
     throw lockFault(dataDir, error);

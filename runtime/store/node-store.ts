@@ -4,6 +4,7 @@ import type { CatalogView } from "./catalog-view.ts";
 import { findRow, isLive } from "./catalog-view.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Broken, dropStagedFile } from "./commit.ts";
+import { DamageLedger } from "./damage.ts";
 import { StoreFiles, storeFolders } from "./files.ts";
 import { fillFilter } from "./id-filter.ts";
 import type { ArtifactName } from "./identity.ts";
@@ -45,17 +46,16 @@ export class NodeStore implements Store {
   readonly #cache: ManifestCache;
   readonly #largeSync: SharedSync;
   readonly #checkpoints: Checkpoints;
+  readonly #damage: DamageLedger;
   #maintenance: Maintenance | null = null;
   #running: Running | null = null;
   /** The index while a recovery works on it. */
   #opening: Index | null = null;
   #recovering: Promise<void> | null = null;
   #state: StoreState = { at: "recovering", doneBytes: 0, totalBytes: 0 };
-  #damagedBodies = 0;
   #countsBefore = { groups: 0, changes: 0 };
   #firstOwnFile = 0;
   #knownEnds: ReadonlyMap<number, number> = new Map();
-  #isIndexSuspect = false;
   /** Settles when the first recovery has ended; rejects when the directory cannot be opened at all. */
   readonly ready: Promise<void>;
 
@@ -69,12 +69,13 @@ export class NodeStore implements Store {
     this.#space = new Space({ disk, dataDir, files: this.#files, capacityBytes });
     this.#cache = new ManifestCache(options.manifestCacheBytesMax);
     this.#largeSync = new SharedSync(() => disk.syncFolderLater(`${dataDir}/large`));
+    this.#damage = new DamageLedger({ home: seams.home, note: options.note });
     this.#checkpoints = new Checkpoints({
       clock: seams.clock,
       walBytesMax: options.walBytesMax,
       walBytes: () => this.#running?.view.index.walBytes() ?? 0,
       checkpoint: () => this.#maintenance?.checkpoint() ?? Promise.resolve(),
-      onFailure: (reason) => this.#suspectIndex(reason),
+      onFailure: (reason) => this.#damage.suspectIndex(reason),
     });
     this.ready = this.#start();
   }
@@ -130,7 +131,7 @@ export class NodeStore implements Store {
       files: this.#files,
       cache: this.#cache,
       countsBefore: this.#countsBefore,
-      damagedBodies: this.#damagedBodies,
+      damagedBodies: this.#damage.damagedBodies,
     });
   }
 
@@ -184,7 +185,7 @@ export class NodeStore implements Store {
       ballast: { path: this.#ballastPath(), sizeBytes: this.#seams.ballastBytes },
       // What a row should name may only look unreferenced in an index that is not to be believed.
       mayRemove: () =>
-        this.#state.at === "serving" && this.#running === own && !this.#isIndexSuspect,
+        this.#state.at === "serving" && this.#running === own && !this.#damage.isIndexSuspect,
       note: this.#options.note,
     });
   }
@@ -238,7 +239,7 @@ export class NodeStore implements Store {
       return;
     }
     this.#running = assemble(recovery, journal, parts);
-    this.#isIndexSuspect = false;
+    this.#damage.trustIndex();
     this.#checkpoints.reset();
     this.#firstOwnFile = journal.tail.file;
     this.#state = { at: "serving" };
@@ -271,7 +272,8 @@ export class NodeStore implements Store {
       manifestCacheBytesMax,
       checkLarge: async (path, manifest) =>
         (await this.#maintenance?.checkLarge(path, manifest)) ?? false,
-      onDamage: (view, manifest, isIndexWrong) => this.#noteDamage(view, manifest, isIndexWrong),
+      onDamage: (view, manifest, isIndexWrong) =>
+        this.#damage.noteBody(view, manifest, isIndexWrong),
       repairIndex: (view, batch) => this.#repairIndex(view, batch),
       beforeGroup: () => this.#checkpoints.beforeGroup(),
       afterGroup: () => this.#checkpoints.afterGroup(),
@@ -297,7 +299,7 @@ export class NodeStore implements Store {
 
   /** The committer stopped: reads go on, and the store tries to write again until it can. */
   #stopWriting(reason: string, broken: Broken): void {
-    if (broken === "corruptIndex") this.#suspectIndex(reason);
+    if (broken === "corruptIndex") this.#damage.suspectIndex(reason);
     if (this.#state.at !== "serving") return;
     this.#state = { at: "readOnly", reason };
     this.#options.note("read-only", { reason, broken });
@@ -317,7 +319,7 @@ export class NodeStore implements Store {
         this.#options.note("healing failed", { reason: fault.message });
         if (fault.code !== "damaged" || isCorrupt) continue;
         isCorrupt = true;
-        this.#suspectIndex(fault.message);
+        this.#damage.suspectIndex(fault.message);
       }
     }
   }
@@ -371,28 +373,6 @@ export class NodeStore implements Store {
     running.journal.seal();
     running.reader.close();
     closeQuietly(running.view.index);
-  }
-
-  #noteDamage(view: CatalogView, manifest: Manifest, isIndexWrong: boolean): void {
-    if (view.quarantine.holds(manifest.id, manifest.version)) return;
-    view.quarantine.add(manifest.id, manifest.version);
-    view.cache.drop(manifest.id);
-    this.#damagedBodies += 1;
-    const { file, offsetBytes, sizeBytes } = manifest;
-    const id = Buffer.from(manifest.id).toString("hex");
-    this.#options.note("damaged artifact", { id, file, offsetBytes, sizeBytes, isIndexWrong });
-    if (isIndexWrong) this.#suspectIndex("a row names the place of another artifact");
-  }
-
-  #suspectIndex(reason: string): void {
-    if (this.#isIndexSuspect) return;
-    this.#isIndexSuspect = true;
-    this.#options.note("index suspect", { reason });
-    try {
-      this.#seams.home.markSuspect(reason);
-    } catch (error) {
-      this.#options.note("index not marked", { reason: asFault(error).message });
-    }
   }
 
   /** A read met trouble in the index: a corrupt one is rebuilt, as at a start. */

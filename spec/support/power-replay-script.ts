@@ -30,7 +30,7 @@ export type StampedEntry = { readonly atMs: number; readonly entry: HistoryEntry
 const lanes = 3;
 /** Few enough that names are written again, after cleans too. */
 const keysOfSurface = 7;
-/** Each of these puts has a file of its own: enough to have some unflushed at many cuts, few enough for a small trace. */
+/** Puts with a file of their own, in a namespace that is never cleaned: enough to have some unflushed at many cuts, few enough for a small trace. */
 const largeEvery = 29;
 const cutUploadEvery = 47;
 
@@ -66,11 +66,12 @@ function drawOperation(random: Random, number: number): Operation {
       ...cut,
     };
   }
-  if (number % largeEvery === largeEvery - 1 && surface !== "keyvalue") {
+  if (number % largeEvery === largeEvery - 1) {
+    const sizeBytes = MiB + 1 + random.below(200 * KiB);
     return {
       at: "put",
-      key: { ...key, index: number },
-      sizeBytes: MiB + 1 + random.below(200 * KiB),
+      key: { ...key, surface: "xcode", namespace: "c", index: number },
+      sizeBytes,
       isChunked,
     };
   }

@@ -33,10 +33,14 @@ const imageCount = (): number => scaled(5_000);
 export type PowerRecording = {
   readonly events: readonly TraceEvent[];
   readonly stamped: readonly StampedEntry[];
+  /** How often the database file of the index was synced: each checkpoint does it once. */
+  readonly indexSyncs: number;
 };
 
 export type ReplayReport = {
   images: number;
+  readonly events: number;
+  readonly indexSyncs: number;
   /** Where a file held a part of what was not flushed. */
   torn: number;
   /** Where a creation or removal was lost. */
@@ -65,6 +69,8 @@ const settings = {
 };
 const ballastName = "ballast";
 const ballastBytes = 16 * MiB;
+/** Each takes 5 ms. */
+const quietPolls = 12;
 const byProcessEvery = 100;
 const breachesMax = 5;
 
@@ -87,6 +93,7 @@ export async function recordPowerRun(run: FaultRun): Promise<PowerRecording> {
     const tracer = tracerOf(node.pid);
     const drawn = drawOperations(run.random, number, number + operations);
     await runOperations(node.port, judge, drawn, number);
+    await untilQuiet(traceFile);
     await (end === "stop" ? node.stop() : node.kill());
     await until("strace ends", () => isTracerGone(tracer));
     const offset = events.length;
@@ -98,10 +105,26 @@ export async function recordPowerRun(run: FaultRun): Promise<PowerRecording> {
     compareWithDirectory(disk, dataDir);
     number += operations;
   }
-  run.throwOnFindings();
   const [finding] = judge.findings;
   if (finding !== undefined) throw new Error(`Wrong before any cut: ${JSON.stringify(finding)}`);
-  return { events, stamped };
+  const indexSyncs = events.filter(isIndexSync).length;
+  return { events, stamped, indexSyncs };
+}
+
+function isIndexSync({ phase, change }: TraceEvent): boolean {
+  return phase === "ends" && change.at === "sync" && change.path === "kura.db";
+}
+
+/** A checkpoint goes on after the last answer: killed within a write, the trace would not say what became of it. */
+async function untilQuiet(traceFile: string): Promise<void> {
+  let sizeBytes = -1;
+  let polls = 0;
+  await until("the node is quiet", () => {
+    const nowBytes = fs.statSync(traceFile).size;
+    polls = nowBytes === sizeBytes ? polls + 1 : 0;
+    sizeBytes = nowBytes;
+    return polls >= quietPolls;
+  });
 }
 
 /** A trace that leads to other files than the node left is not a whole one, and proves nothing. */
@@ -134,6 +157,8 @@ export async function replayPowerCuts(options: ReplayOptions): Promise<ReplayRep
   const { run, recording, images, isSyncIgnored = () => false } = options;
   const report: ReplayReport = {
     images: 0,
+    events: recording.events.length,
+    indexSyncs: recording.indexSyncs,
     torn: 0,
     withLostEntries: 0,
     rebuilt: 0,

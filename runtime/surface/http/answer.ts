@@ -1,6 +1,7 @@
 import { Fault, type FaultCode } from "../../base/fault.ts";
 import { refusedBodyBytesMax, retryAfterSecondsMax } from "../../base/limits.ts";
 import type { NxTrouble } from "../../observe/metrics.ts";
+import { declaredLength } from "./body-chunks.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Statuses of refusals. @source design.md 3 and surfaces.md 2.5. */
@@ -96,6 +97,12 @@ function refuseNx(exchange: Exchange, fault: Fault, status: number): Response {
   return textAnswer(exchange, isWrite ? 403 : 404, message);
 }
 
+/** A refusal in the form of its route. */
+export function explain(exchange: Exchange, status: number, message: string): Response {
+  const write = exchange.route.form === "nx" ? textAnswer : jsonAnswer;
+  return write(exchange, status, message);
+}
+
 function textAnswer(exchange: Exchange, status: number, message: string): Response {
   const headers = { ...commonHeaders(exchange), "content-type": "text/plain; charset=utf-8" };
   return new Response(`${message}\n`, { status, headers });
@@ -107,8 +114,7 @@ export function refuseMethod(exchange: Exchange): Response {
   const message = `Cannot ${exchange.request.method} ${exchange.route.template}: use ${allow}`;
   hangUpWhenLong(exchange);
   const status = statusByCode.methodNotAllowed;
-  if (exchange.route.form !== "nx") return jsonAnswer(exchange, status, message, { allow });
-  const answer = textAnswer(exchange, status, message);
+  const answer = explain(exchange, status, message);
   answer.headers.set("allow", allow);
   return answer;
 }
@@ -129,13 +135,13 @@ export function cutConnection(exchange: Exchange): Response {
 }
 
 /**
- * Bun reads the rest of a body that nobody asked for, so that the client sees the answer and the connection lives on.
- * Above 64 MiB that costs more than a new connection.
+ * Bun reads the rest of a body that nobody asked for, so that a client that sends all before it reads sees the answer,
+ * and the connection lives on. Up to 512 MiB, or what the route would have taken anyway; above it we hang up.
  */
-export function hangUpWhenLong(exchange: Exchange): void {
+export function hangUpWhenLong(exchange: Exchange, welcomeBytesMax = 0): void {
   if (exchange.isBodyTaken) return;
-  const lengthText = exchange.request.headers.get("content-length");
-  if (lengthText !== null && Number(lengthText) > refusedBodyBytesMax) exchange.hangsUp = true;
+  const lengthBytes = declaredLength(exchange.request) ?? 0;
+  if (lengthBytes > Math.max(refusedBodyBytesMax, welcomeBytesMax)) exchange.hangsUp = true;
 }
 
 export function commonHeaders(exchange: Exchange): Record<string, string> {

@@ -61,7 +61,7 @@ export function joinChunks(chunks: readonly Uint8Array[], sizeBytes: number): Ui
   return joined;
 }
 
-/** Content-Length, which Bun has checked; null for a chunked body. No body at all counts as chunked and is empty. */
+/** Content-Length, which Bun and `splitTarget` have checked; null for a chunked body. No body at all counts as chunked and is empty. */
 export function declaredLength(request: Request): number | null {
   const text = request.headers.get("content-length");
   return text === null ? null : Number(text);

@@ -3,13 +3,7 @@ import { gradleEntry } from "../../catalog/kinds.ts";
 import { type ArtifactTarget, artifactTarget } from "../../catalog/target.ts";
 import type { Scope } from "../../store/identity.ts";
 import { sendArtifact } from "./download.ts";
-import {
-  defineRoute,
-  type Exchange,
-  lastSegment,
-  type Operation,
-  type Protocol,
-} from "./exchange.ts";
+import { defineRoute, type Exchange, type Operation, type Protocol } from "./exchange.ts";
 import { scopeOfQuery } from "./query.ts";
 import { storeArtifact } from "./upload.ts";
 
@@ -32,11 +26,12 @@ const scopedRoute = defineRoute("/cache/{tenant}/{namespace}/{key}", operations(
 export const gradle: Protocol = {
   routes: [tuistRoute, stockRoute, scopedRoute],
   find(path) {
-    if (lastSegment(path, tuistPrefix) !== null) return tuistRoute;
+    if (path.startsWith(tuistPrefix)) return tuistRoute;
     if (!path.startsWith(stockPrefix)) return null;
     const segments = path.split("/", 6).length - 2;
-    if (segments === 1) return stockRoute;
-    return segments === 3 ? scopedRoute : null;
+    if (segments === 3) return scopedRoute;
+    // A slash at the end is an empty id, or what the ids . and .. were made into: as a key it is refused.
+    return segments === 1 || path.endsWith("/") ? stockRoute : null;
   },
 };
 

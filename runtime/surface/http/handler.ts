@@ -4,7 +4,7 @@ import { scopesMax } from "../../base/limits.ts";
 import { RecentMap, ScopeCache } from "../../catalog/scopes.ts";
 import { type Method, methods } from "../../observe/metrics.ts";
 import type { Scope } from "../../store/identity.ts";
-import { hangUpWhenLong, jsonAnswer, refuse, refuseMethod } from "./answer.ts";
+import { explain, hangUpWhenLong, jsonAnswer, refuse, refuseMethod } from "./answer.ts";
 import { BodyWatch } from "./body-watch.ts";
 import { Deliveries } from "./deliveries.ts";
 import type { Exchange, HttpDeps, HttpServer, HttpSurface, Protocol, Route } from "./exchange.ts";
@@ -12,7 +12,7 @@ import { routeTemplates } from "./http-metrics.ts";
 import { createProbes } from "./probes.ts";
 import { cacheProtocols, unmatched } from "./protocols.ts";
 import { RequestIds } from "./request-id.ts";
-import { splitTarget } from "./request-target.ts";
+import { type Refusal, splitTarget } from "./request-target.ts";
 
 export type HttpHandler = (request: Request, server: HttpServer) => Response | Promise<Response>;
 
@@ -32,7 +32,7 @@ export function createHttpHandler(deps: HttpDeps): HttpHandler {
   return (request, server) => {
     const startMs = deps.clock.monotonicMs();
     const target = splitTarget(request);
-    const path = target.at === "split" ? target.path : "";
+    const { path } = target;
     const query = target.at === "split" ? target.query : "";
     const route = router.find(path);
     const exchange: Exchange = {
@@ -126,12 +126,9 @@ function refuseUnknown(exchange: Exchange): Response {
   return jsonAnswer(exchange, 404, "There is no such route");
 }
 
-function refuseTarget(
-  exchange: Exchange,
-  refusal: { readonly status: number; readonly message: string },
-): Response {
+function refuseTarget(exchange: Exchange, refusal: Refusal): Response {
   exchange.hangsUp = true;
-  return jsonAnswer(exchange, refusal.status, refusal.message);
+  return explain(exchange, refusal.status, refusal.message);
 }
 
 /** Every error becomes an answer, except a broken assertion: that ends the process, which restarts from its files. */

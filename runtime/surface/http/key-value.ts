@@ -4,7 +4,7 @@ import { keyValue } from "../../catalog/kinds.ts";
 import { artifactTarget } from "../../catalog/target.ts";
 import { emptyAnswer } from "./answer.ts";
 import { sendArtifact } from "./download.ts";
-import { defineRoute, type Exchange, lastSegment, type Protocol } from "./exchange.ts";
+import { defineRoute, type Exchange, type Protocol } from "./exchange.ts";
 import { scopeOfQuery } from "./query.ts";
 import { receiveSmall } from "./receive-small.ts";
 import { commit, countWrite, resultOf } from "./upload.ts";
@@ -23,7 +23,7 @@ export const keyValueEntries: Protocol = {
   routes: [collectionRoute, entryRoute],
   find(path) {
     if (path === collectionPath) return collectionRoute;
-    return lastSegment(path, prefix) === null ? null : entryRoute;
+    return path.startsWith(prefix) ? entryRoute : null;
   },
 };
 

@@ -2,7 +2,7 @@ import { checkId, decodeSegment } from "../../catalog/id.ts";
 import { metroEntry } from "../../catalog/kinds.ts";
 import { type ArtifactTarget, artifactTarget } from "../../catalog/target.ts";
 import { sendArtifact } from "./download.ts";
-import { defineRoute, type Exchange, lastSegment, type Protocol } from "./exchange.ts";
+import { defineRoute, type Exchange, type Protocol } from "./exchange.ts";
 import { storeArtifact } from "./upload.ts";
 
 /**
@@ -17,7 +17,7 @@ const route = defineRoute("/api/metro/cache/{cache_key}", { GET: read, HEAD: rea
 
 export const metro: Protocol = {
   routes: [route],
-  find: (path) => (lastSegment(path, prefix) === null ? null : route),
+  find: (path) => (path.startsWith(prefix) ? route : null),
 };
 
 function targetOf({ path, surface }: Exchange, action: "read" | "write"): ArtifactTarget {

@@ -70,7 +70,7 @@ function parseNames(query: string): ScopeNames {
 
 function takeParameter(pair: string, names: ScopeNames): void {
   const equals = pair.indexOf("=");
-  const name = decodePart(equals === -1 ? pair : pair.slice(0, equals));
+  const name = tryDecodePart(equals === -1 ? pair : pair.slice(0, equals));
   switch (name) {
     case "tenant_id":
     case "account_handle":
@@ -78,19 +78,24 @@ function takeParameter(pair: string, names: ScopeNames): void {
     case "project_handle":
       // Two values for one name: whichever we took, somebody in front of us may have checked the other.
       if (names[name] !== null) throw bad(`Cannot choose between two values of ${name}: give one`);
-      names[name] = equals === -1 ? "" : decodePart(pair.slice(equals + 1));
+      names[name] = equals === -1 ? "" : decodeValue(pair.slice(equals + 1));
   }
 }
 
-/** As in forms: plus is a space, escapes are UTF-8. */
-function decodePart(text: string): string {
+function decodeValue(text: string): string {
+  const value = tryDecodePart(text);
+  if (value !== null) return value;
+  throw bad(`Cannot decode the parameter ${quoteText(text)}: use UTF-8 with percent-escapes`);
+}
+
+/** As in forms: plus is a space, escapes are UTF-8. Null for what cannot be decoded, which as a name is unknown. */
+function tryDecodePart(text: string): string | null {
   const spaced = text.includes("+") ? text.replaceAll("+", " ") : text;
   if (!spaced.includes("%")) return spaced;
   try {
     return decodeURIComponent(spaced);
-  } catch (cause) {
-    const message = `Cannot decode the parameter ${quoteText(text)}: use UTF-8 with percent-escapes`;
-    throw new Fault("badRequest", message, { cause });
+  } catch {
+    return null;
   }
 }
 

@@ -38,7 +38,7 @@ export function storeArtifact(
     return receiveAndCommit({ exchange, target, rule, declaredSha256, store });
   }
   countWrite(exchange, rule.kind, "exists", 0);
-  hangUpWhenLong(exchange);
+  hangUpWhenLong(exchange, rule.limitBytes);
   return emptyAnswer(exchange, rule.existsStatus);
 }
 

@@ -2,7 +2,7 @@ import { checkId, decodeSegment } from "../../catalog/id.ts";
 import { xcodeBlob } from "../../catalog/kinds.ts";
 import { type ArtifactTarget, artifactTarget } from "../../catalog/target.ts";
 import { sendArtifact } from "./download.ts";
-import { defineRoute, type Exchange, lastSegment, type Protocol } from "./exchange.ts";
+import { defineRoute, type Exchange, type Protocol } from "./exchange.ts";
 import { scopeOfQuery } from "./query.ts";
 import { storeArtifact } from "./upload.ts";
 
@@ -13,7 +13,7 @@ const route = defineRoute("/api/cache/cas/{id}", { GET: read, HEAD: read, POST: 
 
 export const xcode: Protocol = {
   routes: [route],
-  find: (path) => (lastSegment(path, prefix) === null ? null : route),
+  find: (path) => (path.startsWith(prefix) ? route : null),
 };
 
 function targetOf(exchange: Exchange, action: "read" | "write"): ArtifactTarget {

@@ -64,6 +64,17 @@ describe("a configuration that is wrong ends with 78", () => {
   });
 });
 
+test("a misspelt name is told beside the problems", async () => {
+  const run = await kura(["serve"], { env: { KURA_PROT: "1", KURA_PORT: "abc" } });
+  expect(run.code).toBe(78);
+  expect(complaints(run)).toEqual([
+    expect.stringContaining('kura: KURA_PORT: "abc"'),
+    expect.stringContaining(
+      "kura: warning: KURA_PROT is not a setting of Kura; did you mean KURA_PORT?",
+    ),
+  ]);
+});
+
 describe("a data directory that cannot be used ends with 73", () => {
   test("its parent is a file", async () => {
     using made = scratch();

@@ -138,7 +138,6 @@ describe.each(dialects)("$name", (dialect) => {
     await connection.send(head(`${write} ${target("large")}`, `Content-Length: ${tooLarge}`));
     const refused = await connection.answer();
     expect(refused.status).toBe(dialect.isText ? 403 : 413);
-    expect(refused.headers.get("connection")).toBe("close");
     expect((await ask(target("large"))).status).toBe(404);
   });
 

@@ -21,6 +21,7 @@ describe("a request that two servers could read differently", () => {
     ["both lengths", `${put}${chunked}Content-Length: 5\r\n\r\n0\r\n\r\n${smuggled}`],
     ["both lengths the other way", `${put}Content-Length: 5\r\n${chunked}\r\n0\r\n\r\n${smuggled}`],
     ["two lengths", `${put}Content-Length: 0\r\n${length}\r\n${smuggled}`],
+    ["two equal lengths", `${put}Content-Length: 1\r\nContent-Length: 1\r\n\r\nx${smuggled}`],
     ["a list of lengths", `${put}Content-Length: 0, ${smuggled.length}\r\n\r\n${smuggled}`],
     ["a signed length", `${put}Content-Length: +0\r\n\r\n${smuggled}`],
     ["a negative length", `${put}Content-Length: -1\r\n\r\n${smuggled}`],
@@ -56,6 +57,19 @@ describe("a request that two servers could read differently", () => {
     expect(rest.match(/HTTP\/1\.1 /g)?.length ?? 0).toBeLessThanOrEqual(1);
     expect((await fetch(`${server.url}${canary}`)).status).toBe(404);
     expect((await fetch(`${server.url}${canary}2`)).status).toBe(404);
+  });
+
+  test.each([
+    ["key-value", "/api/cache/keyvalue?tenant_id=t", "application/json"],
+    ["Gradle", "/api/cache/gradle/twice?tenant_id=t", "application/json"],
+    ["Nx", "/v1/cache/twice", "text/plain; charset=utf-8"],
+  ])("two equal lengths for %s are 400, and the node lives on", async (_, target, type) => {
+    const lengths = ["Content-Length: 2", "Content-Length: 2"];
+    const refused = await rawRequest(server.port, `${head(`PUT ${target}`, ...lengths)}{}`);
+    expect([refused.status, refused.headers.get("content-type")]).toEqual([400, type]);
+    expect(refused.headers.get("connection")).toBe("close");
+    expect((await fetch(`${server.url}/up`)).status).toBe(200);
+    expect(server.budget.usedBytes).toBe(0);
   });
 
   test("(bad last chunk) does not let what follows in", async () => {

@@ -95,6 +95,7 @@ describe("query parameters", () => {
 
 describe.each(dialects)("ids of $name", (dialect) => {
   const { write } = dialect;
+  const hasSegments = dialect.prefix.startsWith("/cache/");
 
   test.each([
     "%2F",
@@ -132,11 +133,27 @@ describe.each(dialects)("ids of $name", (dialect) => {
     expect(refused.status).toBeLessThan(500);
   });
 
-  test("more segments than a key has are no route", async () => {
+  test("more segments than a key has are a bad id, or no route where a path has several", async () => {
     const target = targetOf({ ...dialect, suffix: `/b/c${dialect.suffix}` }, "a");
-    expect((await ask(target)).status).toBe(404);
+    expect((await ask(target)).status).toBe(hasSegments ? 404 : 400);
     const trailing = targetOf({ ...dialect, suffix: `/${dialect.suffix}` }, "a");
-    expect((await ask(trailing)).status).toBe(404);
+    expect((await ask(trailing)).status).toBe(400);
+  });
+
+  // Raw, because `fetch` makes a slash of a backslash itself. In the stock path it separates, as Bun reads it.
+  test.skipIf(hasSegments)("a backslash, which Bun makes a slash, is 400", async () => {
+    for (const method of [write, "GET"]) {
+      const line = `${method} ${targetOf(dialect, "a\\b")}`;
+      const refused = await rawRequest(server.port, head(line, "Content-Length: 0"));
+      expect([method, refused.status]).toEqual([method, 400]);
+      const type = dialect.isText ? "text/plain; charset=utf-8" : "application/json";
+      expect(refused.headers.get("content-type")).toBe(type);
+    }
+  });
+
+  test.each(["a/..", "a/.", "."])("the id %s, which Bun makes a folder, is 400", async (id) => {
+    const text = head(`${write} ${targetOf(dialect, id)}`, "Content-Length: 0");
+    expect((await rawRequest(server.port, text)).status).toBe(400);
   });
 
   test("ids that look alike are kept apart, and long or odd ones work", async () => {
@@ -176,6 +193,20 @@ describe.each(dialects)("ids of $name", (dialect) => {
     expect(await (await ask(targetOf(dialect, "spell-~a"))).text()).toBe("spelled");
     expect((await ask(targetOf(dialect, "spell-%257Ea"))).status).toBe(404);
   });
+});
+
+test("an id of a key-value entry has no slash or backslash either", async () => {
+  for (const id of ["a/b", "a\\b", "a/..", "."]) {
+    const text = head(`GET /api/cache/keyvalue/${id}?tenant_id=t`);
+    expect([id, (await rawRequest(server.port, text)).status]).toEqual([id, 400]);
+  }
+});
+
+test("a parameter that nobody knows is ignored, also when its name cannot be decoded", async () => {
+  for (const name of ["%zz", "%ff", "%", "tenant_id%zz"]) {
+    expect(await read(`x?${name}=1&tenant_id=a`)).toBe(404);
+    expect(await read(`x?tenant_id=a&${name}`)).toBe(404);
+  }
 });
 
 describe("clean", () => {

@@ -19,6 +19,20 @@ test("bytes are taken up to the limit and given back", () => {
   expect(() => budget.give(1)).toThrow();
 });
 
+test("what is no number of bytes is a defect, and changes nothing", () => {
+  const budget = new ByteBudget(100, new SteppedClock());
+  for (const bytes of [Number.NaN, -1, 0.5, Number.POSITIVE_INFINITY]) {
+    for (const use of [
+      () => budget.tryTake(bytes),
+      () => budget.take(bytes, patient),
+      () => budget.give(bytes),
+    ]) {
+      expect(use).toThrow("Assertion failed");
+    }
+  }
+  expect(budget.usedBytes).toBe(0);
+});
+
 test("whoever waits first is served first, and nobody overtakes him", async () => {
   const budget = new ByteBudget(100, new SteppedClock());
   budget.tryTake(100);

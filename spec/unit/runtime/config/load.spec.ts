@@ -182,6 +182,7 @@ describe("problems", () => {
       "must be less than KURA_MEMORY_SOFT",
       { KURA_MANIFEST_CACHE_MAX_BYTES: "2900MiB", KURA_MEMORY_HARD_LIMIT_BYTES: "3900MiB" },
     ],
+    ["must be at most KURA_UPLOAD_MEMORY_BYTES (512 MiB)", { KURA_MAX_KEYVALUE_BYTES: "1GiB" }],
     ["together", { KURA_UPLOAD_MEMORY_BYTES: "4GiB" }],
     [
       "must be less than KURA_FILE_DESCRIPTOR_POOL_SIZE",
