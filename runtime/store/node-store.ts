@@ -95,7 +95,10 @@ export class NodeStore implements Store {
   }
 
   open(manifest: Manifest, startBytes: number, endBytes: number): Body {
-    return this.#need().reader.open(manifest, startBytes, endBytes);
+    const { view, reader } = this.#need();
+    // A check that found damage has quarantined the artifact since this manifest was found.
+    if (view.quarantine.holds(manifest.id, manifest.version)) return { at: "damaged" };
+    return reader.open(manifest, startBytes, endBytes);
   }
 
   attributes(manifest: Manifest): Attributes {

@@ -141,11 +141,11 @@ describe.each(dialects)("ids of $name", (dialect) => {
   });
 
   // Raw, because `fetch` makes a slash of a backslash itself. In the stock path it separates, as Bun reads it.
-  test.skipIf(hasSegments)("a backslash, which Bun makes a slash, is 400", async () => {
+  test("a backslash, which Bun makes a slash, never reaches an artifact", async () => {
     for (const method of [write, "GET"]) {
       const line = `${method} ${targetOf(dialect, "a\\b")}`;
       const refused = await rawRequest(server.port, head(line, "Content-Length: 0"));
-      expect([method, refused.status]).toEqual([method, 400]);
+      expect([method, refused.status]).toEqual([method, hasSegments ? 404 : 400]);
       const type = dialect.isText ? "text/plain; charset=utf-8" : "application/json";
       expect(refused.headers.get("content-type")).toBe(type);
     }
