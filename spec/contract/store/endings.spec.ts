@@ -80,3 +80,26 @@ test("a large body that is refused at the door leaves no file", async () => {
   expect(fs.readdirSync(path.join(dataDir, "large"))).toEqual([]);
   fs.rmSync(dataDir, { recursive: true, force: true });
 });
+
+test("a large body found damaged by its check is a miss at the next look, not another check", async () => {
+  const dataDir = makeFolder();
+  const store = open(dataDir);
+  await store.ready;
+  const name = nameArtifact("nx", scope, "large");
+  const stage = store.stage(0);
+  await stage.write(new Uint8Array(2 * MiB));
+  await store.commit(putOf("large", await stage.finish(name, facts)));
+  const [file = ""] = fs.readdirSync(path.join(dataDir, "large"));
+  const handle = fs.openSync(path.join(dataDir, "large", file), "r+");
+  fs.writeSync(handle, new Uint8Array([1]), 0, 1, MiB);
+  fs.closeSync(handle);
+  const manifest = store.find(name);
+  if (manifest === null) throw new Error("the artifact is there before its check");
+  const body = store.open(manifest, 0, manifest.sizeBytes);
+  if (body.at !== "check") throw new Error(`a large body is checked first, not ${body.at}`);
+  await body.done;
+  expect(store.open(manifest, 0, manifest.sizeBytes).at).toBe("damaged");
+  expect(store.find(name)).toBeNull();
+  await store.close();
+  fs.rmSync(dataDir, { recursive: true, force: true });
+});
