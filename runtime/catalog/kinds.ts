@@ -23,7 +23,7 @@ export const xcodeBlob: ArtifactKind = {
   ...octets,
 };
 
-/** The only kind of these whose later write replaces the earlier one. */
+/** A later write replaces the earlier one. */
 export const keyValue: ArtifactKind = {
   place: 1,
   producer: "xcode",
@@ -57,10 +57,63 @@ export const metroEntry: ArtifactKind = {
   ...octets,
 };
 
+/** A module of the Tuist module cache, uploaded in parts. */
+export const moduleEntry: ArtifactKind = {
+  place: 5,
+  producer: "module",
+  kind: "module",
+  class: "pointer",
+  ...octets,
+};
+
+/** A blob of the Remote Execution API, which Bazel's HTTP protocol shares. */
+export const reapiBlob: ArtifactKind = {
+  place: 6,
+  producer: "reapi",
+  kind: "blob",
+  class: "blob",
+  ...octets,
+};
+
+/** What an action made: the later result replaces the earlier one. */
+export const actionResult: ArtifactKind = {
+  place: 7,
+  producer: "reapi",
+  kind: "actionResult",
+  class: "pointer",
+  rule: "lastWins",
+  contentType: "application/octet-stream",
+};
+
+/** ccache replaces entries and deletes them. */
+export const ccacheEntry: ArtifactKind = {
+  place: 8,
+  producer: "ccache",
+  kind: "ccache",
+  class: "pointer",
+  rule: "lastWins",
+  contentType: "application/octet-stream",
+};
+
+/** Replaced by every write: a team that begins to sign its artifacts must get the unsigned ones out of the way. */
+export const turborepoEntry: ArtifactKind = {
+  place: 9,
+  producer: "turborepo",
+  kind: "turborepo",
+  class: "pointer",
+  rule: "lastWins",
+  contentType: "application/octet-stream",
+};
+
 export const artifactKinds: readonly ArtifactKind[] = [
   xcodeBlob,
   keyValue,
   gradleEntry,
   nxEntry,
   metroEntry,
+  moduleEntry,
+  reapiBlob,
+  actionResult,
+  ccacheEntry,
+  turborepoEntry,
 ];

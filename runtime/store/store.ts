@@ -9,6 +9,8 @@ export const kinds = {
   nx: 5,
   metro: 6,
   module: 7,
+  ccache: 8,
+  turborepo: 9,
 } as const;
 export type Kind = keyof typeof kinds;
 
