@@ -20,6 +20,8 @@ export const exitCodes: Readonly<Record<FaultCode, number>> = {
   methodNotAllowed: 70,
   unauthorized: 77,
   forbidden: 77,
+  mediaType: 64,
+  unprocessable: 64,
   checksumMismatch: 74,
   timeout: 75,
   clientClosed: 70,

@@ -3,6 +3,7 @@ import { buildInfo } from "../runtime/base/build-info.ts";
 import { asFault, Fault } from "../runtime/base/fault.ts";
 import { type Field, table } from "../runtime/config/table.ts";
 import type { Signals } from "../runtime/server/signals.ts";
+import { addBenchCommands } from "./bench-commands.ts";
 import { exitCodeHelp, exitCodes } from "./exit-codes.ts";
 import { addInspectCommands } from "./inspect-commands.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
@@ -63,6 +64,7 @@ function makeProgram(terminal: Terminal, signals: Signals | null): Command {
   addServe(program, terminal, signals);
   addClean(program, terminal);
   addInspectCommands(program, terminal);
+  addBenchCommands(program, terminal);
   return program;
 }
 

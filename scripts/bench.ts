@@ -1,12 +1,13 @@
 import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { systemClock } from "../runtime/base/clock.ts";
+import { showBytes } from "../runtime/config/value.ts";
 import { projectFolder } from "../spec/support/node-process.ts";
-import { measureGet, readSizes } from "./bench/get.ts";
-import { describeMachine, rounded, watchSteal } from "./bench/machine.ts";
-import { measurePut } from "./bench/put.ts";
+import { type GetResult, measureGet, readSizes } from "./bench/get.ts";
+import { describeMachine, watchMachine } from "./bench/machine.ts";
+import { measureOwnLoad, ownLoadSizes } from "./bench/own-load.ts";
+import { measurePut, type PutResult, writeSizes } from "./bench/put.ts";
 import { type Results, renderNote } from "./bench/report.ts";
 import { measureListening, measureReady, measureVersion, requireBinary } from "./bench/starts.ts";
 import { measureSyncs } from "./bench/syncs.ts";
@@ -14,28 +15,30 @@ import { measureSyncs } from "./bench/syncs.ts";
 const help = `Measures Kura and writes docs/bench/<date>.md; the same figures as JSON on standard output.
 
 Usage: bun scripts/bench.ts [options]
-  --only LIST      of listening,version,ready,put,syncs,get (default: all)
+  --only LIST      of listening,version,ready,put,syncs,get,http (default: all)
+  --sizes LIST     of 1KiB,64KiB,1MiB,64MiB, for put, get and http (default: all)
   --rounds N       runs of each measurement (default 3; starts use three times as many)
   --artifacts N    artifacts in the directory for "ready" (default 100000)
   --binary FILE    default dist/kura
   --note FILE      where to write the note; "none" writes no note
 Needs two cores, nginx, wrk and strace.`;
 
-const measurements = ["listening", "version", "ready", "put", "syncs", "get"] as const;
+const measurements = ["listening", "version", "ready", "put", "syncs", "get", "http"] as const;
 type Measurement = (typeof measurements)[number];
 
 type Wishes = {
   only: ReadonlySet<Measurement>;
   rounds: number;
   artifacts: number;
+  /** Of bodies, as they stand on the command line. */
+  sizes: readonly string[];
   binary: string;
   note: string | null;
 };
 
 async function measureAll(wishes: Wishes): Promise<Results> {
   const { binary, rounds, only } = wishes;
-  const steal = watchSteal();
-  const loadBefore = rounded(os.loadavg()[0] ?? 0);
+  const machine = watchMachine();
   const step = async <T>(name: Measurement, run: () => Promise<T>): Promise<T | undefined> => {
     if (!only.has(name)) return undefined;
     console.error(`measuring ${name} ...`);
@@ -46,28 +49,49 @@ async function measureAll(wishes: Wishes): Promise<Results> {
   const ready = await step("ready", () =>
     measureReady({ binary, rounds, artifacts: wishes.artifacts, bodyBytes: 1024 }),
   );
-  const put = await step("put", () =>
-    measurePut({ binary, rounds, bodyBytes: 1024, requests: 30_000 }),
-  );
   const syncs = await step("syncs", () => measureSyncs({ binary, writes: 10_000 }));
-  const gets = await step("get", async () => {
-    const results = [];
-    for (const size of readSizes) results.push(await measureGet({ binary, size, rounds }));
-    return results;
-  });
+  const puts = await step("put", () => measurePuts(wishes));
+  const gets = await step("get", () => measureGets(wishes));
+  const ownLoad = await step("http", () =>
+    measureOwnLoad({ binary, rounds, sizes: wishes.sizes.join() }),
+  );
   return {
     date: new Date(systemClock.wallMs()).toISOString().slice(0, 10),
     command: ["bun scripts/bench.ts", ...process.argv.slice(2)].join(" "),
     machine: describeMachine(),
-    stealPercent: steal(),
-    loadBefore,
+    ...machine(),
     ...(listeningMs && { listeningMs }),
     ...(versionMs && { versionMs }),
     ...(ready && { ready }),
-    ...(put && { put }),
     ...(syncs && { syncs }),
+    ...(puts && { puts }),
     ...(gets && { gets }),
+    ...(ownLoad && { ownLoad }),
   };
+}
+
+async function measurePuts({ binary, rounds, sizes }: Wishes): Promise<PutResult[]> {
+  const results: PutResult[] = [];
+  for (const size of writeSizes) {
+    if (sizes.includes(sizeName(size.bodyBytes))) {
+      results.push(await measurePut({ binary, rounds, ...size }));
+    }
+  }
+  return results;
+}
+
+async function measureGets({ binary, rounds, sizes }: Wishes): Promise<GetResult[]> {
+  const results: GetResult[] = [];
+  for (const size of readSizes) {
+    if (sizes.includes(sizeName(size.bodyBytes))) {
+      results.push(await measureGet({ binary, rounds, size }));
+    }
+  }
+  return results;
+}
+
+function sizeName(bodyBytes: number): string {
+  return showBytes(bodyBytes).replace(" ", "");
 }
 
 function readWishes(): Wishes | null {
@@ -76,6 +100,7 @@ function readWishes(): Wishes | null {
       only: { type: "string", default: measurements.join(",") },
       rounds: { type: "string", default: "3" },
       artifacts: { type: "string", default: "100000" },
+      sizes: { type: "string", default: ownLoadSizes },
       binary: { type: "string", default: "dist/kura" },
       note: { type: "string" },
       help: { type: "boolean", default: false },
@@ -86,13 +111,21 @@ function readWishes(): Wishes | null {
   const rounds = parseCount("--rounds", values.rounds);
   const artifacts = parseCount("--artifacts", values.artifacts);
   const note = values.note === "none" ? null : (values.note ?? "");
-  return { only: new Set(only), rounds, artifacts, binary: requireBinary(values.binary), note };
+  const binary = requireBinary(values.binary);
+  return { only: new Set(only), rounds, artifacts, sizes: parseSizes(values.sizes), binary, note };
 }
 
 function parseMeasurement(word: string): Measurement {
   const found = measurements.find((name) => name === word);
   if (found !== undefined) return found;
   throw new Error(`Cannot measure "${word}": there are ${measurements.join(", ")}`);
+}
+
+function parseSizes(text: string): string[] {
+  const known = ownLoadSizes.split(",");
+  const sizes = text.split(",");
+  if (sizes.every((size) => known.includes(size))) return sizes;
+  throw new Error(`Cannot use --sizes ${text}: there are ${known.join(", ")}`);
 }
 
 function parseCount(option: string, text: string): number {

@@ -1,5 +1,6 @@
 /**
  * Makes dist/kura, one binary of everything. `--if-stale` does nothing while the binary is newer than its sources.
+ * `--target darwin-arm64` and its like make dist/kura-darwin-arm64 for another machine.
  * With bytecode `kura --version` takes 16-22 ms instead of 112 (measured on Bun 1.4.5).
  */
 import { spawnSync } from "node:child_process";
@@ -8,6 +9,7 @@ import path from "node:path";
 import type { BunPlugin } from "bun";
 import { systemClock } from "../runtime/base/clock.ts";
 import { second } from "../runtime/base/units.ts";
+import { bunOf, bunTarget, parseTarget, type Target, targets } from "./build/target.ts";
 
 export const root = path.dirname(import.meta.dir);
 export const binaryPath = path.join(root, "dist", "kura");
@@ -21,6 +23,7 @@ const sources = [
   "runtime",
   "proto",
   "scripts/build.ts",
+  "scripts/build",
   "package.json",
   "package-lock.json",
   "tsconfig.json",
@@ -71,31 +74,39 @@ export function commitOf(treeRoot: string): string {
   return changes === "" ? commit : `${commit}+changes`;
 }
 
+/** Where the binary for a target goes; null is this machine. */
+export function binaryOf(target: Target | null): string {
+  return target === null ? binaryPath : `${binaryPath}-${target}`;
+}
+
 /** Builds into a folder of its own and renames, so that a running or half-built binary is never seen. */
-export async function build(): Promise<void> {
+export async function build(target: Target | null = null): Promise<void> {
   const startedSeconds = systemClock.wallMs() / second;
   const workFolder = path.join(root, "dist", `.build-${process.pid}`);
   const outfile = path.join(workFolder, "kura");
   try {
-    await compile(outfile);
+    await compile(outfile, target);
     // A source saved while the build ran is newer than this stamp, so the next `--if-stale` builds again.
     fs.utimesSync(outfile, startedSeconds, startedSeconds);
-    fs.renameSync(outfile, binaryPath);
+    fs.renameSync(outfile, binaryOf(target));
   } finally {
     fs.rmSync(workFolder, { recursive: true, force: true });
   }
 }
 
-async function compile(outfile: string): Promise<void> {
+async function compile(outfile: string, target: Target | null): Promise<void> {
   const missing = entryPoints.filter((entry) => !fs.existsSync(path.join(root, entry)));
   if (missing.length > 0) throw new Error(`Cannot build: ${missing.join(", ")} is not in the tree`);
+  const compiler =
+    target === null ? {} : { target: bunTarget(target), executablePath: bunOf(target, root) };
   const result = await Bun.build({
     entrypoints: entryPoints.map((entry) => path.join(root, entry)),
     root,
-    compile: { outfile },
+    compile: { outfile, ...compiler },
     target: "bun",
     format: "esm",
-    bytecode: true,
+    // Made by the engine of this machine, and nobody here could see whether another one takes it.
+    bytecode: target === null,
     minify: true,
     // Stack traces name our files and lines; the map lies compressed in the binary and is read on an error only.
     sourcemap: "inline",
@@ -109,20 +120,34 @@ async function compile(outfile: string): Promise<void> {
     },
     plugins: [withoutDevtools],
   });
-  if (!result.success) throw new AggregateError(result.logs, "Cannot build dist/kura");
+  if (!result.success) throw new AggregateError(result.logs, `Cannot build ${outfile}`);
+}
+
+type Options = { readonly isIfStale: boolean; readonly target: Target | null };
+
+/** Null when the command line makes no sense. */
+function parseOptions(args: readonly string[]): Options | null {
+  const [first, second, ...rest] = args;
+  if (first === undefined) return { isIfStale: false, target: null };
+  if (first === "--if-stale" && second === undefined) return { isIfStale: true, target: null };
+  const target = first === "--target" ? parseTarget(second ?? "") : null;
+  return target === null || rest.length > 0 ? null : { isIfStale: false, target };
 }
 
 if (import.meta.main) {
-  const known = ["--if-stale"];
-  const unknown = process.argv.slice(2).filter((arg) => !known.includes(arg));
-  if (unknown.length > 0) {
-    console.error(`Unknown option ${unknown.join(" ")}. Usage: npm run build [-- --if-stale]`);
+  const args = process.argv.slice(2);
+  const options = parseOptions(args);
+  if (options === null) {
+    const usage = `npm run build [-- --if-stale | -- --target ${targets.join("|")}]`;
+    console.error(`Cannot read the options ${args.join(" ")}. Usage: ${usage}`);
     process.exit(64);
   }
-  if (process.argv.includes("--if-stale") && !isStale(root, binaryPath)) process.exit(0);
+  const { isIfStale, target } = options;
+  if (isIfStale && !isStale(root, binaryPath)) process.exit(0);
   const startedMs = systemClock.monotonicMs();
-  await build();
-  const sizeMB = Math.round(fs.statSync(binaryPath).size / 1e6);
+  await build(target);
+  const binary = binaryOf(target);
+  const sizeMB = Math.round(fs.statSync(binary).size / 1e6);
   const tookMs = Math.round(systemClock.monotonicMs() - startedMs);
-  console.error(`Built dist/kura: ${sizeMB} MB in ${tookMs} ms`);
+  console.error(`Built ${path.relative(root, binary)}: ${sizeMB} MB in ${tookMs} ms`);
 }

@@ -40,5 +40,10 @@ export interface DiskFile {
   sync(): void;
   syncLater(): Promise<void>;
   sizeBytes(): number;
+  /**
+   * Sends bytes into a socket by the kernel, without waiting: how many went, 0 at the end of the file, -1 when none
+   * could. Absent where there is no such way; reading and writing always works.
+   */
+  sendTo?(socket: number, range: { atBytes: number; bytes: number }): number;
   close(): void;
 }

@@ -52,8 +52,11 @@ assert(bodyWatchPeriodMs * 4 <= bodyWindowMs, "a slow body is noticed soon after
  */
 export const refusedBodyBytesMax = 512 * MiB;
 
-/** Unfinished downloads are looked at this often; a count that is this late harms nobody. */
-export const deliveryWatchPeriodMs = 100;
+/** Files that stay open for sending when no answer uses them; 64 segments hold 8 GiB. */
+export const idleSendFilesMax = 64;
+
+/** 10,000 part numbers of ten digits are 110 KB; the reference's framework stops at 2 MiB. @source surfaces.md 4.4. */
+export const completionBytesMax = 2 * MiB;
 
 /** Key-value documents have a depth of 3; unknown members may be deeper, within reason. */
 export const jsonDepthMax = 32;

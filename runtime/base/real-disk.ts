@@ -1,6 +1,7 @@
 import fs from "node:fs";
 import type { Disk, DiskFile } from "./disk.ts";
 import { Fault, systemCode } from "./fault.ts";
+import { kernelSend } from "./kernel-send.ts";
 
 /** The one file of the runtime that touches node:fs for data. */
 export const realDisk: Disk = {
@@ -127,6 +128,10 @@ class RealFile implements DiskFile {
 
   sizeBytes(): number {
     return attempt(`stat ${this.path}`, () => fs.fstatSync(this.#fd).size);
+  }
+
+  sendTo(socket: number, range: { atBytes: number; bytes: number }): number {
+    return kernelSend(socket, this.#fd, range);
   }
 
   close(): void {

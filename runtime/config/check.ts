@@ -29,6 +29,7 @@ export function checkEnvironment({
     const text = env[name]?.trim() ?? "";
     if (!name.startsWith("KURA_") || text === "") continue;
     const setting = rows.get(name);
+    if (setting?.since === "now") continue;
     if (protectivePatterns.some((pattern) => pattern.test(name))) {
       if (!(name.endsWith("_ENABLED") && table.authEnabled.kind.parse(text) === false)) {
         problems.push(`${name}: this version cannot protect the node in this way yet; unset it`);
@@ -124,12 +125,19 @@ function checkSizes({ config, problems }: Relations): void {
   }
 }
 
-/** A port that this version does not open collides only if somebody set it. */
-function checkPorts({ config, sources, problems }: Relations): void {
+/** A port that is not opened collides only if somebody set it. */
+function checkPorts({ config, sources, problems, warnings }: Relations): void {
+  const { httpsPort, publicTlsCertPath, publicTlsKeyPath } = table;
+  if (sources.httpsPort !== "default" && config.publicTlsCertPath === "") {
+    warnings.push(
+      `${httpsPort.name} is not opened without ${publicTlsCertPath.name} and ${publicTlsKeyPath.name}`,
+    );
+  }
   const taken = new Map<number, string>();
   for (const field of ["publicPort", "httpsPort", "grpcPort", "internalPort"] as const) {
     const { name, since } = table[field];
-    const isUsed = since === "now" || sources[field] === "environment" || sources[field] === "flag";
+    const isOpened = since === "now" && (field !== "httpsPort" || config.publicTlsCertPath !== "");
+    const isUsed = isOpened || sources[field] === "environment" || sources[field] === "flag";
     const port = config[field];
     if (!isUsed || port === 0) continue;
     const other = taken.get(port);
@@ -179,10 +187,12 @@ function checkPairs({ config, problems }: Relations): void {
     ["analyticsUrl", "analyticsSigningKey"],
     ["controlPlaneClientId", "controlPlaneClientSecret"],
     ["introspectionClientId", "introspectionClientSecret"],
+    ["publicTlsCertPath", "publicTlsKeyPath"],
   ] as const;
   for (const [left, right] of pairs) {
     const hasLeft = config[left] !== "";
-    const hasRight = config[right].reveal() !== "";
+    const rightValue = config[right];
+    const hasRight = (typeof rightValue === "string" ? rightValue : rightValue.reveal()) !== "";
     if (hasLeft === hasRight) continue;
     const [missing, present] = hasLeft ? [right, left] : [left, right];
     problems.push(`${table[missing].name}: missing; ${table[present].name} needs it`);

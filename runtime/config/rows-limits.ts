@@ -1,4 +1,4 @@
-import { GiB, hour, KiB, MiB } from "../base/units.ts";
+import { day, GiB, hour, KiB, MiB, minute, second } from "../base/units.ts";
 import { derived, fixed, type Given, type Machine, planned, row } from "./setting.ts";
 import { bytes, count, countOrUnlimited, milliseconds } from "./value.ts";
 
@@ -8,6 +8,7 @@ const soft = "KURA_MEMORY_SOFT_LIMIT_BYTES";
 const hard = "KURA_MEMORY_HARD_LIMIT_BYTES";
 const pool = "KURA_FILE_DESCRIPTOR_POOL_SIZE";
 const writeBufferPool = "KURA_METADATA_STORE_WRITE_BUFFER_POOL_BYTES";
+const scratch = "KURA_TMP_DIR_MAX_BYTES";
 const writeBuffer = "KURA_METADATA_STORE_WRITE_BUFFER_BYTES";
 
 /** Memory, descriptors, disk and the sizes of bodies. @source seed-facts.md 2 and surfaces.md 8 for the seed's rows. */
@@ -133,11 +134,35 @@ export const limitRows = {
     fixed(MiB),
     "Larger bodies get a file of their own.",
   ),
-  tmpBytesMax: planned(
-    "KURA_TMP_DIR_MAX_BYTES",
+  tmpBytesMax: row(
+    scratch,
     bytes({ min: MiB, max: 1_024 * TiB }),
     fixed(8 * GiB),
-    "Disk space for scratch files.",
+    "Disk space for what is not an artifact yet.",
+  ),
+  multipartUploadsMax: row(
+    "KURA_MULTIPART_MAX_ACTIVE_UPLOADS",
+    count({ min: 1, max: 100_000 }),
+    fixed(128),
+    "Uploads in parts that may be open at one time.",
+  ),
+  multipartUploadMsMax: row(
+    "KURA_MULTIPART_UPLOAD_TTL_MS",
+    milliseconds({ min: second, max: 30 * day }),
+    fixed(day),
+    "An upload in parts that is not completed by then is removed.",
+  ),
+  multipartJanitorMs: row(
+    "KURA_MULTIPART_JANITOR_INTERVAL_MS",
+    milliseconds({ min: second, max: day }),
+    fixed(10 * minute),
+    "Pause between two looks for such uploads.",
+  ),
+  multipartBytesMax: row(
+    "KURA_MULTIPART_MAX_STORED_BYTES",
+    bytes({ min: MiB, max: 1_024 * TiB }),
+    derived(scratch, (given) => given.number(scratch)),
+    "Disk space for parts that wait to be completed.",
   ),
   leaseBytesMax: planned(
     "KURA_LEASE_MAX_BYTES",
@@ -174,6 +199,36 @@ export const limitRows = {
     bytes({ min: 1, max: TiB }),
     fixed(2 * GiB),
     "Largest Metro artifact.",
+  ),
+  modulePartBytesMax: row(
+    "KURA_MAX_MODULE_PART_BYTES",
+    bytes({ min: 1, max: GiB }),
+    fixed(10 * MiB),
+    "Largest part of a module.",
+  ),
+  moduleBytesMax: row(
+    "KURA_MAX_MODULE_BYTES",
+    bytes({ min: 1, max: TiB }),
+    fixed(2 * GiB),
+    "Largest module.",
+  ),
+  turborepoBytesMax: row(
+    "KURA_MAX_TURBOREPO_BYTES",
+    bytes({ min: 1, max: TiB }),
+    fixed(2 * GiB),
+    "Largest Turborepo artifact.",
+  ),
+  blobBytesMax: row(
+    "KURA_MAX_BLOB_BYTES",
+    bytes({ min: 1, max: TiB }),
+    fixed(2 * GiB),
+    "Largest blob of Bazel and the Remote Execution API.",
+  ),
+  ccacheBytesMax: row(
+    "KURA_MAX_CCACHE_BYTES",
+    bytes({ min: 1, max: TiB }),
+    fixed(100 * MiB),
+    "Largest ccache entry.",
   ),
 } as const;
 

@@ -1,31 +1,25 @@
 import { Secret } from "../base/secret.ts";
-import { day, GiB, hour, MiB, second } from "../base/units.ts";
-import { fixed, planned } from "./setting.ts";
-import {
-  bytes,
-  choice,
-  count,
-  flag,
-  milliseconds,
-  path,
-  seconds,
-  secret,
-  text,
-  url,
-} from "./value.ts";
+import { hour } from "../base/units.ts";
+import { fixed, planned, row } from "./setting.ts";
+import { choice, count, flag, milliseconds, path, seconds, secret, text, url } from "./value.ts";
 
 const off = fixed("");
 const hidden = fixed(new Secret(""));
 
-/** TLS for clients, authorization, the extension, telemetry, analytics and features of later versions. Nothing here is used yet. */
+/** TLS for clients, authorization, the extension, telemetry, analytics and features of later versions. */
 export const trustRows = {
-  publicTlsCertPath: planned(
+  publicTlsCertPath: row(
     "KURA_PUBLIC_TLS_CERT_PATH",
     path(),
     off,
-    "Certificate of the public HTTP port.",
+    "Certificate chain (PEM) for KURA_HTTPS_PORT; read again when it changes and on SIGHUP.",
   ),
-  publicTlsKeyPath: planned("KURA_PUBLIC_TLS_KEY_PATH", path(), off, "Its key."),
+  publicTlsKeyPath: row(
+    "KURA_PUBLIC_TLS_KEY_PATH",
+    path(),
+    off,
+    "Its key (PEM, without a passphrase).",
+  ),
   grpcTlsCertPath: planned("KURA_GRPC_TLS_CERT_PATH", path(), off, "Certificate of the gRPC port."),
   grpcTlsKeyPath: planned("KURA_GRPC_TLS_KEY_PATH", path(), off, "Its key."),
   grpcEngine: planned(
@@ -39,30 +33,6 @@ export const trustRows = {
     flag(),
     fixed(false),
     "Adds the reference's doubled metric names.",
-  ),
-  multipartUploadMsMax: planned(
-    "KURA_MULTIPART_UPLOAD_TTL_MS",
-    milliseconds({ min: second, max: 30 * day }),
-    fixed(86_400_000),
-    "Age at which an unfinished module upload is removed.",
-  ),
-  multipartJanitorMs: planned(
-    "KURA_MULTIPART_JANITOR_INTERVAL_MS",
-    milliseconds({ min: second, max: day }),
-    fixed(600_000),
-    "Time between removals.",
-  ),
-  multipartUploadsMax: planned(
-    "KURA_MULTIPART_MAX_ACTIVE_UPLOADS",
-    count({ min: 1, max: 100_000 }),
-    fixed(128),
-    "Unfinished module uploads at one time.",
-  ),
-  multipartBytesMax: planned(
-    "KURA_MULTIPART_MAX_STORED_BYTES",
-    bytes({ min: MiB, max: 1_024 * GiB }),
-    fixed(8 * GiB),
-    "Disk space of unfinished module uploads.",
   ),
   authEnabled: planned("KURA_AUTH_ENABLED", flag(), fixed(false), "Native authorization."),
   authUrl: planned("KURA_AUTH_TUIST_URL", url(), off, "Server that is asked about credentials."),

@@ -14,11 +14,12 @@ import {
 export const methods = ["GET", "HEAD", "PUT", "POST", "DELETE", "OTHER"] as const;
 export type Method = (typeof methods)[number];
 
-/** How a transfer ended. @source surfaces.md 10 for the names; `exists`, `shed`, `rejected` are ours. */
+/** How a transfer ended. @source surfaces.md 10 for the names; `exists`, `shed`, `rejected` and `incomplete` are ours. */
 export const results = [
   "ok",
   "exists",
   "not_found",
+  "incomplete",
   "range_not_satisfiable",
   "too_large",
   "rejected",
@@ -47,6 +48,12 @@ export const nxTroubles = [
   "fault",
 ] as const;
 export type NxTrouble = (typeof nxTroubles)[number];
+
+/** What Turborepo tells about its use of the cache, in its own words. */
+export const turborepoSources = ["LOCAL", "REMOTE"] as const;
+export type TurborepoSource = (typeof turborepoSources)[number];
+export const turborepoOutcomes = ["HIT", "MISS"] as const;
+export type TurborepoOutcome = (typeof turborepoOutcomes)[number];
 
 /** Labels of what an artifact is, in the order that the surface numbers them. */
 export type ArtifactLabels = {
@@ -78,10 +85,12 @@ export class Metrics {
   readonly #writes: CounterGrid;
   readonly #writeBytes: CounterGrid;
   readonly #nxTroubles: CounterGrid;
+  readonly #turborepoEvents: CounterGrid;
+  readonly #parts: CounterGrid;
 
   constructor({ routes, artifacts, node, isInsecure }: MetricsOptions) {
     const registry = this.registry;
-    const route = axis("route", routes);
+    const [route, result] = [axis("route", routes), axis("result", results)];
     const statuses = Array.from({ length: statusMax - statusMin + 1 }, (_, i) =>
       String(statusMin + i),
     );
@@ -104,7 +113,7 @@ export class Metrics {
     const transfer: CounterGridAxes = [
       artifacts.map((labels): Labels => ({ ...labels })),
       axis("client", clients),
-      axis("result", results),
+      result,
     ];
     this.#reads = grid("kura_artifact_reads_total", "Downloads, counted at their end.", transfer);
     this.#readBytes = grid(
@@ -123,6 +132,12 @@ export class Metrics {
       "Troubles that Nx was told as a miss or as read-only.",
       [axis("method", nxMethods), axis("reason", nxTroubles)],
     );
+    this.#turborepoEvents = grid(
+      "kura_turborepo_events_total",
+      "Hits and misses as Turborepo reports them; those of its local cache reach us only this way.",
+      [axis("source", turborepoSources), axis("event", turborepoOutcomes)],
+    );
+    this.#parts = grid("kura_multipart_parts_total", "Parts of uploads.", [result]);
     constantFigure(registry, {
       name: "kura_node_info",
       help: "Who this node is.",
@@ -157,6 +172,15 @@ export class Metrics {
 
   nxSoftened(method: "GET" | "PUT", reason: NxTrouble): void {
     this.#nxTroubles.add(nxMethods.indexOf(method), nxTroubles.indexOf(reason), 0, 1);
+  }
+
+  part(result: Result): void {
+    this.#parts.add(results.indexOf(result), 0, 0, 1);
+  }
+
+  turborepoEvent(source: TurborepoSource, outcome: TurborepoOutcome): void {
+    const [row, column] = [turborepoSources.indexOf(source), turborepoOutcomes.indexOf(outcome)];
+    this.#turborepoEvents.add(row, column, 0, 1);
   }
 
   /** `read` returns null while the figure is not known. */

@@ -9,14 +9,15 @@ import { isLoopback } from "../config/rows-node.ts";
 import type { Config } from "../config/table.ts";
 import { createLog, type Log, type LogFields } from "../observe/log.ts";
 import { NodeLife } from "../observe/node-status.ts";
+import type { UploadLimits } from "../store/multipart.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { createAdminHandler } from "../surface/admin/app.ts";
 import { createHttpHandler } from "../surface/http/handler.ts";
 import { createHttpMetrics } from "../surface/http/http-metrics.ts";
-import { httpServeOptions } from "../surface/http/serve-options.ts";
 import { endOnDefect } from "./defects.ts";
 import { type NodeParts, type OpenedStore, runNode } from "./lifecycle.ts";
+import { PublicTls } from "./public-tls.ts";
 import type { Signals } from "./signals.ts";
 
 type ComposeInput = {
@@ -64,7 +65,6 @@ export async function runComposedNode(input: ComposeInput): Promise<void> {
     life,
     signals,
     print,
-    serveOptions: httpServeOptions(config, log),
     openStore: () => {
       opened = openRealStore(loaded, log);
       return opened;
@@ -100,20 +100,28 @@ function makeHandlers({
   log,
   life,
   store,
-}: Behind): Pick<NodeParts, "publicHandler" | "adminHandler"> {
+}: Behind): Pick<NodeParts, "publicHandler" | "publicTls" | "adminHandler"> {
   const { config } = loaded;
   const budget = new ByteBudget(config.uploadMemoryBytesMax, systemClock);
+  const metrics = createHttpMetrics({ status: life, budget, store });
   const publicHandler = createHttpHandler({
     config,
     store,
     status: life,
     clock: systemClock,
     random: systemRandom,
-    metrics: createHttpMetrics({ status: life, budget, store }),
+    metrics,
     budget,
+    disk: realDisk,
     log,
   });
-  return { publicHandler, adminHandler: createAdminHandler({ loaded, store, status: life, log }) };
+  const hasCertificate = config.publicTlsCertPath !== "";
+  const tlsDeps = { config, disk: realDisk, clock: systemClock, log, metrics };
+  return {
+    publicHandler,
+    publicTls: hasCertificate ? new PublicTls(tlsDeps) : null,
+    adminHandler: createAdminHandler({ loaded, store, status: life, log }),
+  };
 }
 
 /**
@@ -123,6 +131,17 @@ function makeHandlers({
 function indexCacheBytes({ config, sources }: LoadedConfig): number {
   const isDerived = sources.indexReadCacheBytes === "derived";
   return isDerived ? Math.min(config.indexReadCacheBytes, 16 * MiB) : config.indexReadCacheBytes;
+}
+
+export function uploadLimits(config: Config): UploadLimits {
+  return {
+    activeMax: config.multipartUploadsMax,
+    ttlMs: config.multipartUploadMsMax,
+    janitorMs: config.multipartJanitorMs,
+    partBytesMax: config.modulePartBytesMax,
+    totalBytesMax: config.moduleBytesMax,
+    storedBytesMax: config.multipartBytesMax,
+  };
 }
 
 function openRealStore(loaded: LoadedConfig, log: Log): OpenedStore {
@@ -135,6 +154,7 @@ function openRealStore(loaded: LoadedConfig, log: Log): OpenedStore {
       bodyCacheBytesMax: config.bodyCacheBytesMax,
       indexCacheBytes: indexCacheBytes(loaded),
       walBytesMax: config.indexWriteBufferBytes,
+      uploadLimits: uploadLimits(config),
       note: (event, details) => noteStore(log, event, details),
     },
     { disk: realDisk, clock: systemClock, random: systemRandom },
@@ -144,7 +164,13 @@ function openRealStore(loaded: LoadedConfig, log: Log): OpenedStore {
 }
 
 /** What a healthy store tells; everything else that it notes is trouble. */
-const calmEvents = ["recovered", "writing again", "aborted uploads removed"];
+const calmEvents = [
+  "recovered",
+  "writing again",
+  "aborted uploads removed",
+  "uploads expired",
+  "uploads reconciled",
+];
 
 function noteStore(log: Log, event: string, details: Record<string, unknown>): void {
   const fields: Record<string, LogFields[string]> = {};

@@ -9,11 +9,14 @@ import type { Log } from "../observe/log.ts";
 import type { NodeLife } from "../observe/node-status.ts";
 import type { DirectoryLock } from "../store/lock.ts";
 import type { Store, StoreState } from "../store/store.ts";
+import type { HttpHandler } from "../wire/http1/connection.ts";
+import type { HttpListener } from "../wire/http1/listener.ts";
 import { claimAdminSocket, dropAdminSocket } from "./admin-socket.ts";
 import { takeDataDirectory } from "./data-directory.ts";
 import { waitUntilIdle } from "./drain.ts";
 import { greeting, publicUrl } from "./greeting.ts";
-import { type Handler, listenAdmin, listenPublic, type ServeOptions } from "./listeners.ts";
+import { type AdminHandler, listenAdmin, listenPublic } from "./listeners.ts";
+import type { PublicTls } from "./public-tls.ts";
 import type { Signals } from "./signals.ts";
 
 /** Everything a node is made of, so that its life can be told apart from its parts. */
@@ -28,9 +31,10 @@ export type NodeParts = {
   readonly signals: Signals;
   /** To stdout. */
   readonly print: (text: string) => void;
-  readonly serveOptions: ServeOptions;
-  readonly publicHandler: Handler;
-  readonly adminHandler: Handler;
+  readonly publicHandler: HttpHandler;
+  /** Null without a certificate. */
+  readonly publicTls: PublicTls | null;
+  readonly adminHandler: AdminHandler;
   /** Returns at once; the store recovers by itself. Called when the ports are bound. */
   readonly openStore: () => OpenedStore;
 };
@@ -48,7 +52,7 @@ const storeCloseMsMax = 30 * second;
 
 type Running = {
   readonly lock: DirectoryLock;
-  readonly publicServer: Server<undefined>;
+  readonly publicServer: HttpListener;
   readonly adminServer: Server<undefined>;
   readonly opened: OpenedStore;
 };
@@ -65,9 +69,16 @@ export async function runNode(parts: NodeParts): Promise<void> {
   try {
     // A refusal that is found at once, such as a newer format, is told before anything is said to work.
     await Promise.race([ended, oneTurn()]);
-    const url = publicUrl(config, running.publicServer.port ?? config.publicPort);
-    parts.print(greeting({ config, version: parts.version, url }));
-    log.info("listening", { url, pid: process.pid, ms: passedMs(clock, startedMs) });
+    const url = publicUrl("http", config, running.publicServer.port);
+    const tls = parts.publicTls;
+    const tlsUrl = tls === null ? null : publicUrl("https", config, tls.port);
+    parts.print(greeting({ config, version: parts.version, url, tlsUrl }));
+    log.info("listening", {
+      url,
+      ...(tlsUrl === null ? {} : { tls_url: tlsUrl }),
+      pid: process.pid,
+      ms: passedMs(clock, startedMs),
+    });
     await ended;
   } catch (error) {
     await stop(parts, running);
@@ -78,16 +89,21 @@ export async function runNode(parts: NodeParts): Promise<void> {
 
 /** Takes lock, ports and store in this order, and gives back what it has when a later step fails. */
 function start(parts: NodeParts): Running {
-  const { config, disk, random, serveOptions } = parts;
+  const { config, disk, clock, random, log, publicTls } = parts;
+  // 0. The certificate, which is part of the configuration: a wrong one leaves nothing touched.
+  publicTls?.load();
   // 1. The lock: from here on nobody else touches the directory, and a stale socket in it is known to be stale.
   const lock = takeDataDirectory(disk, config.dataDir);
-  const servers: Server<undefined>[] = [];
+  const servers: { stop(isAtOnce: boolean): unknown }[] = [];
   try {
     // 2. The ports, before the recovery: whoever looks sees a node that starts, not one that is gone.
-    const publicServer = listenPublic(config, serveOptions, parts.publicHandler);
+    const side = { config, clock, handler: parts.publicHandler };
+    const publicServer = listenPublic(side);
     servers.push(publicServer);
+    publicTls?.listen(side);
+    if (publicTls !== null) servers.push(publicTls);
     const socketPath = claimAdminSocket({ disk, random, dataDir: config.dataDir });
-    const adminServer = listenAdmin(socketPath, serveOptions, parts.adminHandler);
+    const adminServer = listenAdmin(socketPath, parts.adminHandler, log);
     servers.push(adminServer);
     // 3. The store, which recovers by itself. A crash here leaves what was found.
     return { lock, publicServer, adminServer, opened: parts.openStore() };
@@ -101,8 +117,9 @@ function start(parts: NodeParts): Running {
 
 /** Acts on signals and on the end of the recovery; settles when the node has ended or cannot go on. */
 function followLife(parts: NodeParts, running: Running, startedMs: number): Promise<void> {
-  const { signals, log } = parts;
+  const { signals, log, publicTls } = parts;
   const { store, recovered } = running.opened;
+  if (publicTls !== null) signals.onHangup(() => publicTls.reload());
   return new Promise((resolve, reject) => {
     let drained: Promise<void> | null = null;
     signals.listen((wish, name) => {
@@ -130,25 +147,37 @@ function troubleOf(state: StoreState): string | null {
 }
 
 /** New cache requests are refused from here on; resolves when those in flight have ended or been given up. */
-async function drain({ config, clock, life, log }: NodeParts, running: Running): Promise<void> {
-  const { publicServer } = running;
+async function drain(parts: NodeParts, running: Running): Promise<void> {
+  const { config, clock, life, log } = parts;
+  const pending = (): number => pendingRequests(parts, running);
   life.advance("draining");
   const startedMs = clock.monotonicMs();
   const isIdle = await waitUntilIdle({
     clock,
-    pending: () => publicServer.pendingRequests,
+    pending,
     withinMs: config.drainMsMax,
   });
   const ms = passedMs(clock, startedMs);
   if (isIdle) log.info("drained", { ms });
-  else log.warn("drain deadline passed", { ms, cut: publicServer.pendingRequests });
+  else log.warn("drain deadline passed", { ms, cut: pending() });
+}
+
+/** Public requests on their way, on every port. */
+function pendingRequests(
+  { publicTls }: NodeParts,
+  { publicServer }: Pick<Running, "publicServer">,
+): number {
+  return publicServer.pendingRequests + (publicTls?.pendingRequests ?? 0);
 }
 
 async function stop(parts: NodeParts, { opened, ...running }: Running): Promise<void> {
-  const { disk, clock, log, config } = parts;
+  const { disk, clock, log, config, publicTls } = parts;
   const { publicServer, adminServer, lock } = running;
   // 1. Requests that outlived the drain are cut: their clients see a broken connection, never a false success.
-  if (publicServer.pendingRequests > 0) publicServer.stop(true);
+  if (pendingRequests(parts, running) > 0) {
+    publicServer.stop(true);
+    publicTls?.stop(true);
+  }
   // 2. The store, while probes still answer.
   const closed = opened.store.close().then(
     () => true,
@@ -161,6 +190,7 @@ async function stop(parts: NodeParts, { opened, ...running }: Running): Promise<
   if (!isClosed) log.error("the store did not close in time", { ms: storeCloseMsMax });
   // 3. The listeners, then the lock: whoever waits for it finds the ports free.
   publicServer.stop(true);
+  publicTls?.stop(true);
   adminServer.stop(true);
   dropAdminSocket(disk, config.dataDir);
   lock.release();

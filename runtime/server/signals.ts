@@ -5,6 +5,11 @@ export type Wish = "drain" | "stop";
 export interface Signals {
   /** Calls back for every wish, those of the past at once. At most one listener. */
   listen(take: (wish: Wish, name: string) => void): void;
+  /**
+   * Takes SIGHUP over, which until then ends the process when its terminal goes away, as `nohup` and users of a shell
+   * expect. Only for a node that has something to reload.
+   */
+  onHangup(run: () => void): void;
 }
 
 const wishes = { SIGTERM: "stop", SIGINT: "stop", SIGUSR1: "drain" } as const;
@@ -35,6 +40,9 @@ export function catchSignals(): Signals {
     listen(take) {
       listener = take;
       for (const { wish, name } of waiting.splice(0)) take(wish, name);
+    },
+    onHangup(run) {
+      process.on("SIGHUP", run);
     },
   };
 }

@@ -1,3 +1,4 @@
+import type { UploadRows } from "./multipart-rows.ts";
 import type { Manifest } from "./store.ts";
 
 /** One row of the index: the manifest with what only drains, cleans and feeds ask for. */
@@ -49,6 +50,8 @@ export type IndexIdentity = { readonly storeId: Uint8Array };
  * Every method throws Fault "unavailable" on trouble, and "damaged" when the index itself is corrupt.
  */
 export interface Index {
+  /** Rows of uploads in parts, which no record of the log repeats. */
+  readonly uploads: UploadRows;
   /** Null when the index is new. */
   identity(): IndexIdentity | null;
   /** Null when nothing was committed yet. */

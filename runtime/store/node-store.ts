@@ -6,15 +6,24 @@ import { Checkpoints } from "./checkpoints.ts";
 import { type Broken, dropStagedFile } from "./commit.ts";
 import { DamageLedger } from "./damage.ts";
 import { StoreFiles, storeFolders } from "./files.ts";
-import { fillFilter } from "./id-filter.ts";
 import type { ArtifactName } from "./identity.ts";
 import { closeQuietly, type Index, type IndexBatch } from "./index.ts";
 import type { Maintenance } from "./maintenance.ts";
 import { ManifestCache } from "./manifest-cache.ts";
+import { usualUploadLimits } from "./multipart.ts";
+import { NodeUploads } from "./multipart-uploads.ts";
 import type { StoreOptions, StoreSeams } from "./open.ts";
 import { recover } from "./recover.ts";
 import { reopenIndex, repairIndex } from "./repair-index.ts";
-import { assemble, continueLog, type Running, type RunningParts, startLog } from "./running.ts";
+import {
+  assemble,
+  continueLog,
+  fillFilterOf,
+  type Running,
+  type RunningParts,
+  releaseRunning,
+  startLog,
+} from "./running.ts";
 import { SharedSync } from "./shared-sync.ts";
 import { Space } from "./space.ts";
 import { LargeStage } from "./stage.ts";
@@ -47,6 +56,8 @@ export class NodeStore implements Store {
   readonly #largeSync: SharedSync;
   readonly #checkpoints: Checkpoints;
   readonly #damage: DamageLedger;
+  readonly #ballastPath: string;
+  readonly uploads: NodeUploads;
   #maintenance: Maintenance | null = null;
   #running: Running | null = null;
   /** The index while a recovery works on it. */
@@ -64,6 +75,7 @@ export class NodeStore implements Store {
     const { dataDir, capacityBytes } = options;
     this.#options = options;
     this.#seams = seams;
+    this.#ballastPath = `${dataDir}/ballast`;
     for (const folder of storeFolders) disk.makeFolder(`${dataDir}/${folder}`);
     this.#files = new StoreFiles(disk, dataDir);
     this.#space = new Space({ disk, dataDir, files: this.#files, capacityBytes });
@@ -76,6 +88,17 @@ export class NodeStore implements Store {
       walBytes: () => this.#running?.view.index.walBytes() ?? 0,
       checkpoint: () => this.#maintenance?.checkpoint() ?? Promise.resolve(),
       onFailure: (reason) => this.#damage.suspectIndex(reason),
+    });
+    this.uploads = new NodeUploads({
+      ...seams,
+      dataDir,
+      space: this.#space,
+      limits: options.uploadLimits ?? usualUploadLimits,
+      rows: () => this.#needWritable().view.index.uploads,
+      exists: (name) => this.find(name) !== null,
+      trouble: (error) => this.#indexTrouble(error),
+      afterWrite: () => this.#checkpoints.afterGroup(),
+      note: options.note,
     });
     this.ready = this.#start();
   }
@@ -107,8 +130,7 @@ export class NodeStore implements Store {
   }
 
   stage(expectedBytes: number): Stage {
-    const { storeId } = this.#need();
-    if (this.#state.at !== "serving") throw this.#notServing();
+    const { storeId } = this.#needWritable();
     return new LargeStage({
       disk: this.#seams.disk,
       files: this.#files,
@@ -145,11 +167,12 @@ export class NodeStore implements Store {
   async close(): Promise<void> {
     const running = this.#running;
     this.#state = { at: "closed" };
+    this.uploads.close();
     if (running !== null) {
       await running.committer.close(new Fault("unavailable", "The store is closing"));
       await this.#checkpoints.settle();
       await this.#maintenance?.close();
-      this.#release(running);
+      releaseRunning(running);
     } else {
       // It ends at its next pause and closes the index as it is: the next start goes on from there.
       await this.#recovering?.catch(() => {});
@@ -185,7 +208,7 @@ export class NodeStore implements Store {
       files: this.#files,
       space: this.#space,
       firstOwnFile: this.#firstOwnFile,
-      ballast: { path: this.#ballastPath(), sizeBytes: this.#seams.ballastBytes },
+      ballast: { path: this.#ballastPath, sizeBytes: this.#seams.ballastBytes },
       // What a row should name may only look unreferenced in an index that is not to be believed.
       mayRemove: () =>
         this.#state.at === "serving" && this.#running === own && !this.#damage.isIndexSuspect,
@@ -246,33 +269,18 @@ export class NodeStore implements Store {
     this.#checkpoints.reset();
     this.#firstOwnFile = journal.tail.file;
     this.#state = { at: "serving" };
-    void this.#fillFilter(this.#running);
-  }
-
-  /** Until it has ended, keys that are not there cost a statement each; nothing else depends on it. */
-  async #fillFilter(running: Running): Promise<void> {
-    const maintenance = this.#maintenance;
-    if (maintenance === null || running.committer.head === 0) return;
-    try {
-      await fillFilter(running.view.filter, maintenance, () => this.#running === running);
-    } catch (error) {
-      this.#options.note("filter not filled", { reason: asFault(error).message });
-    }
+    const running = this.#running;
+    void fillFilterOf(running, this.#maintenance, note, () => this.#running === running);
+    void this.uploads.adopt();
   }
 
   #parts(): RunningParts {
-    const { disk, clock, segmentBytesMax } = this.#seams;
-    const { dataDir, bodyCacheBytesMax, manifestCacheBytesMax } = this.#options;
     return {
-      disk,
-      clock,
-      dataDir,
+      ...this.#options,
+      ...this.#seams,
       files: this.#files,
       space: this.#space,
       cache: this.#cache,
-      segmentBytesMax,
-      bodyCacheBytesMax,
-      manifestCacheBytesMax,
       checkLarge: async (path, manifest) =>
         (await this.#maintenance?.checkLarge(path, manifest)) ?? false,
       onDamage: (view, manifest, isIndexWrong) =>
@@ -289,13 +297,18 @@ export class NodeStore implements Store {
     return this.#running;
   }
 
+  #needWritable(): Running {
+    if (this.#state.at !== "serving") throw this.#notServing();
+    return this.#need();
+  }
+
   #notServing(): Fault {
     return notServing(this.#state);
   }
 
   async #repairIndex(view: CatalogView, batch: IndexBatch): Promise<"done" | "void" | "rebuild"> {
     const { disk, ballastBytes } = this.#seams;
-    if (ballastBytes > 0) disk.remove(this.#ballastPath());
+    if (ballastBytes > 0) disk.remove(this.#ballastPath);
     this.#options.note("index repair", { seq: batch.mark.seq });
     return await repairIndex(view, batch, this.#seams);
   }
@@ -350,7 +363,7 @@ export class NodeStore implements Store {
       this.#countsBefore.changes += committer.counts.changes;
       await this.#checkpoints.settle();
       this.#running = null;
-      this.#release(running);
+      releaseRunning(running);
     }
     await this.#releaseFromMaintenance();
     if (this.#isClosed()) return;
@@ -372,12 +385,6 @@ export class NodeStore implements Store {
     return this.#state.at === "closed";
   }
 
-  #release(running: Running): void {
-    running.journal.seal();
-    running.reader.close();
-    closeQuietly(running.view.index);
-  }
-
   /** A read met trouble in the index: a corrupt one is rebuilt, as at a start. */
   #indexTrouble(error: unknown): Fault {
     const fault = asFault(error);
@@ -386,9 +393,5 @@ export class NodeStore implements Store {
     return new Fault("unavailable", "The index is being rebuilt: try again in a moment", {
       cause: fault,
     });
-  }
-
-  #ballastPath(): string {
-    return `${this.#options.dataDir}/ballast`;
   }
 }

@@ -5,6 +5,7 @@ import { MiB } from "../base/units.ts";
 import { segmentBytesMax } from "./format.ts";
 import type { IndexHome } from "./index.ts";
 import type { Maintenance } from "./maintenance.ts";
+import type { UploadLimits } from "./multipart.ts";
 import { NodeStore } from "./node-store.ts";
 import { SqliteHome } from "./sqlite-home.ts";
 import { WorkerMaintenance } from "./worker-maintenance.ts";
@@ -21,6 +22,8 @@ export type StoreOptions = {
   readonly indexCacheBytes: number;
   /** Size of the index's write-ahead log at which commits wait for a checkpoint, for 50 ms at most. */
   readonly walBytesMax: number;
+  /** Bounds of uploads in parts; the usual ones unless told. */
+  readonly uploadLimits?: UploadLimits;
   readonly note: StoreNote;
 };
 

@@ -47,7 +47,7 @@ export type ReaderOptions = {
 export class Reader {
   readonly #options: ReaderOptions;
   readonly #handles: Lru<number, DiskFile>;
-  readonly #bodies: Lru<number, Blob>;
+  readonly #bodies: Lru<number, Uint8Array>;
   readonly #checked = new Lru<number, number>(checkedBodiesMax);
   readonly #checkedLarge = new Lru<number, number>(checkedBodiesMax);
   readonly #checking = new Map<number, Promise<void>>();
@@ -75,12 +75,12 @@ export class Reader {
     const cached = this.#bodies.get(key);
     if (cached !== undefined) {
       const isWhole = startBytes === 0 && endBytes === manifest.sizeBytes;
-      return { at: "blob", blob: isWhole ? cached : cached.slice(startBytes, endBytes) };
+      return { at: "bytes", bytes: isWhole ? cached : cached.subarray(startBytes, endBytes) };
     }
     const body = this.#readBody(manifest);
     if (body === null) return { at: "damaged" };
     if (body.length > 0 && body.length <= cachedBodyBytesMax) {
-      this.#bodies.put(key, new Blob([new Uint8Array(body)]), body.length + cachedBodyExtraBytes);
+      this.#bodies.put(key, new Uint8Array(body), body.length + cachedBodyExtraBytes);
     }
     return { at: "bytes", bytes: body.subarray(startBytes, endBytes) };
   }

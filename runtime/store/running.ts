@@ -5,8 +5,10 @@ import { AbsentMemo } from "./absent-memo.ts";
 import type { CatalogView } from "./catalog-view.ts";
 import { Committer, type CommitterOptions } from "./commit.ts";
 import type { StoreFiles } from "./files.ts";
-import { IdFilter } from "./id-filter.ts";
+import { fillFilter, IdFilter } from "./id-filter.ts";
+import { closeQuietly } from "./index.ts";
 import { Journal } from "./journal.ts";
+import type { Maintenance } from "./maintenance.ts";
 import type { ManifestCache } from "./manifest-cache.ts";
 import type { StoreNote } from "./open.ts";
 import { Reader, type ReaderOptions } from "./reader.ts";
@@ -132,6 +134,27 @@ export function assemble(recovery: Recovery, journal: Journal, parts: RunningPar
     onDamage: (manifest, isIndexWrong) => parts.onDamage(view, manifest, isIndexWrong),
   });
   return { view, journal, committer, reader, storeId };
+}
+
+/** Until it has ended, keys that are not there cost a statement each; nothing else depends on it. */
+export async function fillFilterOf(
+  running: Running,
+  maintenance: Maintenance | null,
+  note: StoreNote,
+  isWanted: () => boolean,
+): Promise<void> {
+  if (maintenance === null || running.committer.head === 0) return;
+  try {
+    await fillFilter(running.view.filter, maintenance, isWanted);
+  } catch (error) {
+    note("filter not filled", { reason: asFault(error).message });
+  }
+}
+
+export function releaseRunning(running: Running): void {
+  running.journal.seal();
+  running.reader.close();
+  closeQuietly(running.view.index);
 }
 
 /** The node's id in versions: the first 48 bits of the store's id. */

@@ -67,6 +67,12 @@ const migrations: readonly string[] = [
   CREATE TABLE usage_outbox (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
   CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
   `,
+  // Version 1 never wrote these tables, so the defaults are met in no row.
+  `
+  ALTER TABLE upload ADD COLUMN producer INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE upload_part ADD COLUMN file INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE upload_part ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 export const schemaVersion = migrations.length;

@@ -10,6 +10,8 @@ import type {
   Tombstone,
 } from "./index.ts";
 import { asIndexFault } from "./index-fault.ts";
+import type { UploadRows } from "./multipart-rows.ts";
+import { SqliteUploadRows } from "./multipart-sqlite.ts";
 import type { Manifest } from "./store.ts";
 
 const manifestColumns =
@@ -35,6 +37,7 @@ type RowColumns = [...ManifestColumns, producer: number, scope: Uint8Array, writ
 
 /** The index on SQLite: the connection that writes. Opened and judged by `sqlite-home.ts`. */
 export class SqliteIndex implements Index {
+  readonly uploads: UploadRows;
   readonly #database: Database;
   readonly #disk: Disk;
   readonly #walPath: string;
@@ -68,6 +71,7 @@ export class SqliteIndex implements Index {
     this.#putQuarantine = database.prepare("INSERT OR REPLACE INTO quarantine VALUES (?, ?)");
     this.#begin = database.prepare("BEGIN IMMEDIATE");
     this.#commit = database.prepare("COMMIT");
+    this.uploads = new SqliteUploadRows(database, (run) => this.#transaction(run));
     this.#lastSeq = this.mark()?.seq ?? 0;
     this.#walBaseSeq = this.#storedWalBaseSeq();
     this.#walSalt = this.#readWalSalt();

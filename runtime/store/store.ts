@@ -1,4 +1,5 @@
 import type { ArtifactName, Scope } from "./identity.ts";
+import type { Uploads } from "./multipart.ts";
 
 /** What kind of artifact a record holds; the numbers are on disk and never change meaning. */
 export const kinds = {
@@ -95,10 +96,8 @@ export type Outcome =
 
 /** A body on its way out. Ends are exclusive. */
 export type Body =
-  /** Whole bytes, checked; valid until the next call into the store: copy or send before any await. */
+  /** The wanted bytes, checked; valid until the next call into the store: copy or send before any await. */
   | { readonly at: "bytes"; readonly bytes: Uint8Array }
-  /** The wanted range from the cache of bodies, checked when it entered. */
-  | { readonly at: "blob"; readonly blob: Blob }
   /** A checked stretch of a file, to be sent by the kernel. */
   | {
       readonly at: "slice";
@@ -162,6 +161,8 @@ export type SegmentFigures = {
  * Until recovery ends every method that needs the index throws Fault "unavailable".
  */
 export interface Store {
+  /** Artifacts that arrive in parts. */
+  readonly uploads: Uploads;
   state(): StoreState;
   /** The live artifact under this name, or null: absent, deleted, cleaned or quarantined. */
   find(name: ArtifactName): Manifest | null;

@@ -1,9 +1,10 @@
 import fs from "node:fs";
 import path from "node:path";
+import { rounded } from "../../cli/bench/figures.ts";
 import { KiB, MiB } from "../../runtime/base/units.ts";
 import { fill, fillBody, fillPath } from "../../spec/support/load.ts";
 import { startNode } from "../../spec/support/node-process.ts";
-import { rounded, watchSteal } from "./machine.ts";
+import { type Disturbance, watchMachine } from "./machine.ts";
 import { type Nginx, startNginx } from "./nginx.ts";
 import { pinServer } from "./pin.ts";
 import { figuresOf, runSide, type Side, type SideFigures } from "./side.ts";
@@ -25,13 +26,12 @@ export type ReadSize = {
   readonly requests: number;
 };
 
-export type GetResult = {
+export type GetResult = Disturbance & {
   readonly size: ReadSize;
   readonly kura: SideFigures;
   readonly nginx: SideFigures;
   /** CPU per request: median of Kura over median of nginx. */
   readonly ratio: number;
-  readonly stealPercent: number;
 };
 
 /** CPU time of the server per GET of a stored artifact against nginx with sendfile and open file cache, in turns. */
@@ -58,7 +58,7 @@ export async function measureGet(options: {
   await runSide(kura, load, false);
   await runSide(peer, load, false);
 
-  const steal = watchSteal();
+  const machine = watchMachine();
   for (let round = 1; round <= options.rounds; round++) {
     await runSide(kura, load, true);
     await runSide(peer, load, true);
@@ -70,7 +70,7 @@ export async function measureGet(options: {
     kura: kuraFigures,
     nginx: nginxFigures,
     ratio: rounded(ratio),
-    stealPercent: steal(),
+    ...machine(),
   };
 }
 

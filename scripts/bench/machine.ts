@@ -1,5 +1,6 @@
-import fs from "node:fs";
 import os from "node:os";
+import { median, rounded } from "../../cli/bench/figures.ts";
+import { machineTicks, stealPercent } from "../../cli/bench/proc.ts";
 
 /** The machine a figure was measured on: without it the figure says nothing. */
 export type Machine = {
@@ -29,37 +30,26 @@ export type Figure = {
 };
 
 export function figure(values: readonly number[]): Figure {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const upper = sorted[middle];
-  if (upper === undefined) throw new Error("Cannot take the median of no values");
-  const lower = sorted.length % 2 === 1 ? upper : (sorted[middle - 1] ?? upper);
+  const middle = median(values);
+  if (middle === null) throw new Error("Cannot take the median of no values");
   return {
-    median: rounded((lower + upper) / 2),
-    min: rounded(sorted[0] ?? upper),
-    max: rounded(sorted.at(-1) ?? upper),
+    median: rounded(middle),
+    min: rounded(Math.min(...values)),
+    max: rounded(Math.max(...values)),
     values: values.map(rounded),
   };
 }
 
-/** Three significant places of what is small, whole numbers of what is large. */
-export function rounded(value: number): number {
-  return value >= 1_000 ? Math.round(value) : Number(value.toPrecision(3));
-}
+/** What others did on the machine during one measurement. */
+export type Disturbance = {
+  readonly stealPercent: number;
+  /** Load average of the last minute, when it began; the measurement itself adds to it later. */
+  readonly loadBefore: number;
+};
 
-/** Starts to watch the machine; the result asks how much of its time others took since, in percent. */
-export function watchSteal(): () => number {
-  const before = readCpuTicks();
-  return () => {
-    const now = readCpuTicks();
-    const total = now.total - before.total;
-    return total === 0 ? 0 : rounded((100 * (now.steal - before.steal)) / total);
-  };
-}
-
-/** @source proc_stat(5): user nice system idle iowait irq softirq steal, in ticks since the start of the machine. */
-function readCpuTicks(): { total: number; steal: number } {
-  const line = fs.readFileSync("/proc/stat", "utf8").split("\n", 1)[0] ?? "";
-  const ticks = line.trim().split(/\s+/).slice(1, 9).map(Number);
-  return { total: ticks.reduce((sum, tick) => sum + tick, 0), steal: ticks[7] ?? 0 };
+/** Starts to watch the machine; the result tells what it was like since. */
+export function watchMachine(): () => Disturbance {
+  const before = machineTicks();
+  const loadBefore = rounded(os.loadavg()[0] ?? 0);
+  return () => ({ stealPercent: rounded(stealPercent(before, machineTicks())), loadBefore });
 }

@@ -1,6 +1,8 @@
 import { KiB, MiB } from "../../runtime/base/units.ts";
 import type { GetResult } from "./get.ts";
-import type { Figure, Machine } from "./machine.ts";
+import { judgeRatio, ratioGoal } from "./goals.ts";
+import type { Disturbance, Figure, Machine } from "./machine.ts";
+import type { OwnLoadResult, OwnLoadRow } from "./own-load.ts";
 import type { PutResult } from "./put.ts";
 import type { SideFigures } from "./side.ts";
 import type { ReadyResult } from "./starts.ts";
@@ -17,9 +19,10 @@ export type Results = {
   readonly listeningMs?: Figure;
   readonly versionMs?: Figure;
   readonly ready?: ReadyResult;
-  readonly put?: PutResult;
   readonly syncs?: SyncResult;
+  readonly puts?: readonly PutResult[];
   readonly gets?: readonly GetResult[];
+  readonly ownLoad?: OwnLoadResult;
 };
 
 /** The note that is kept: docs/bench/<date>.md. */
@@ -33,9 +36,10 @@ Command: \`${results.command}\`
 Servers ran on core 0, the load (wrk) on core 1. CPU is user + system time of the server's processes from
 /proc/PID/stat until they were quiet again, divided by the answers. Values are medians; lowest and highest in brackets.
 On a shared machine requests a second and latencies move with the neighbours; CPU per request moves by about a quarter.
-With a load average over about 0.5 before the run the times of starts are those of a busy machine: repeat it.
+Durability: an answer of Kura to a PUT means that the bytes are synced (fdatasync); nginx writes a file, renames it and
+answers without a sync. The rounds go Kura, nginx, Kura, nginx. With a load average over about 0.5 before the run the times of starts are those of a busy machine: repeat it.
 
-${[starts(results), put(results), gets(results)].filter((text) => text !== "").join("\n")}`;
+${[starts(results), overview(results), puts(results), gets(results), ownLoad(results)].filter((text) => text !== "").join("\n")}`;
 }
 
 function starts({ listeningMs, versionMs, ready, syncs }: Results): string {
@@ -60,21 +64,89 @@ function starts({ listeningMs, versionMs, ready, syncs }: Results): string {
   return `| what | measured | goal |\n| --- | --- | --- |\n${rows.join("\n")}\n`;
 }
 
-function put({ put: result }: Results): string {
-  if (result === undefined) return "";
-  const title = `PUT ${size(result.bodyBytes)}, ${result.connections} connections, ${result.requests} requests a run`;
-  const facts = `CPU ratio **${result.ratio}** (goal <= 2), mean group **${result.meanGroup}** (goal >= 8), steal ${result.stealPercent} %.`;
-  return `## ${title}\n\n${facts}\nKura: every answer is durable. nginx: WebDAV, no sync.\n\n${table(result.kura, result.nginx)}`;
+/** What the goals are about, in one place. */
+function overview({ puts = [], gets = [] }: Results): string {
+  const line = (operation: "get" | "put", bodyBytes: number, ratio: number, at: Disturbance) =>
+    row(
+      `${operation.toUpperCase()} ${size(bodyBytes)}`,
+      `${ratio}`,
+      judgeRatio(ratio, ratioGoal(operation, bodyBytes)),
+      `${at.stealPercent} %`,
+      `${at.loadBefore}`,
+    );
+  const rows = [
+    ...gets.map((result) => line("get", result.size.bodyBytes, result.ratio, result)),
+    ...puts.map((result) => line("put", result.bodyBytes, result.ratio, result)),
+  ];
+  if (rows.length === 0) return "";
+  return `| CPU per request | Kura / nginx | judged | steal | load before |
+| --- | --- | --- | --- | --- |
+${rows.join("\n")}
+`;
+}
+
+function puts({ puts: results }: Results): string {
+  const parts = (results ?? []).map((result) => {
+    const { bodyBytes, connections, requests, ratio } = result;
+    const title = `PUT ${size(bodyBytes)}, ${connections} connections, ${requests} requests a run`;
+    const goal = judgeRatio(ratio, ratioGoal("put", bodyBytes));
+    // Bodies beyond the journal are synced one by one; only their references share a group.
+    const group = `mean group **${result.meanGroup}**${bodyBytes === KiB ? " (goal >= 8)" : ""}`;
+    const facts = `CPU ratio **${ratio}** (${goal}), ${group}, ${disturbance(result)}.`;
+    return `## ${title}\n\n${facts}\nKura: every answer is durable. nginx: WebDAV, no sync.\n\n${table(result.kura, result.nginx)}`;
+  });
+  return parts.join("\n");
 }
 
 function gets({ gets: results }: Results): string {
   const parts = (results ?? []).map((result) => {
     const { bodyBytes, connections, keys, requests } = result.size;
     const title = `GET ${size(bodyBytes)}, ${connections} connections, ${keys} keys, ${requests} requests a run`;
-    const facts = `CPU ratio **${result.ratio}**, steal ${result.stealPercent} %.`;
+    const goal = judgeRatio(result.ratio, ratioGoal("get", bodyBytes));
+    const facts = `CPU ratio **${result.ratio}** (${goal}), ${disturbance(result)}.`;
     return `## ${title}\n\n${facts}\n\n${table(result.kura, result.nginx)}`;
   });
   return parts.join("\n");
+}
+
+function ownLoad({ ownLoad: result }: Results): string {
+  if (result === undefined) return "";
+  const warnings = result.warnings.map((warning) => `- ${warning}\n`).join("");
+  return `## kura bench http
+
+The same servers under \`${result.command}\`, in turns; ${disturbance(result)}.
+${warnings === "" ? "" : `\n${warnings}`}
+| what | server | CPU us per request | ratio | requests/s | p50 ms | p99 ms | p99.9 ms | RSS peak MiB | generator % |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+${result.rows.flatMap(ownLoadRows).join("\n")}
+`;
+}
+
+function ownLoadRows({ sizeBytes, operation, kura, nginx, ratio }: OwnLoadRow): string[] {
+  const what = `${operation.toUpperCase()} ${size(sizeBytes)}`;
+  const goal = judgeRatio(ratio, ratioGoal(operation, sizeBytes));
+  const sides = [
+    { name: "Kura", side: kura, note: `${ratio} (${goal})` },
+    { name: "nginx", side: nginx, note: "" },
+  ];
+  return sides.map(({ name, side, note }) =>
+    row(
+      what,
+      name,
+      show(side.cpuUsPerAnswer),
+      note,
+      show(side.answersPerSecond),
+      show(side.p50Ms),
+      show(side.p99Ms),
+      show(side.p999Ms),
+      String(Math.round(side.rssPeakBytes / MiB)),
+      String(side.generatorCpuPercent),
+    ),
+  );
+}
+
+function disturbance({ stealPercent, loadBefore }: Disturbance): string {
+  return `steal ${stealPercent} %, load average before it ${loadBefore}`;
 }
 
 function table(kura: SideFigures, nginx: SideFigures): string {

@@ -1,5 +1,7 @@
+import { settled } from "../../cli/bench/measure.ts";
+import { cpuUs } from "../../cli/bench/proc.ts";
+import { systemClock } from "../../runtime/base/clock.ts";
 import { type Figure, figure } from "./machine.ts";
-import { cpuUs, settled } from "./process-cpu.ts";
 import { type Load, runLoad } from "./wrk.ts";
 
 /** One of the servers that are compared, and what its runs have shown. */
@@ -31,13 +33,13 @@ export async function runSide(
   load: Omit<Load, "port">,
   isCounted: boolean,
 ): Promise<void> {
-  await settled(side.pids);
-  const beforeUs = cpuUs(side.pids);
+  await settled(systemClock, side.pids);
+  const beforeUs = usedUs(side);
   const result = await runLoad({ ...load, port: side.port });
-  await settled(side.pids);
+  await settled(systemClock, side.pids);
   if (!isCounted) return;
   side.runs.push({
-    cpuUsPerAnswer: (cpuUs(side.pids) - beforeUs) / result.answers,
+    cpuUsPerAnswer: (usedUs(side) - beforeUs) / result.answers,
     answersPerSecond: result.answers / result.seconds,
     p50Ms: result.p50Ms,
     p99Ms: result.p99Ms,
@@ -51,4 +53,10 @@ export function figuresOf(side: Side): SideFigures {
     p50Ms: figure(side.runs.map((run) => run.p50Ms)),
     p99Ms: figure(side.runs.map((run) => run.p99Ms)),
   };
+}
+
+function usedUs({ port, pids }: Side): number {
+  const usedUs = cpuUs(pids);
+  if (usedUs !== null) return usedUs;
+  throw new Error(`The server on port ${port} (processes ${pids.join(", ")}) has ended`);
 }

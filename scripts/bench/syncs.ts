@@ -1,9 +1,9 @@
 import fs from "node:fs";
 import path from "node:path";
+import { rounded } from "../../cli/bench/figures.ts";
 import { requireProgram } from "../../spec/support/client-packages.ts";
 import { fill } from "../../spec/support/load.ts";
 import { makeTemporaryFolder, startNode } from "../../spec/support/node-process.ts";
-import { rounded } from "./machine.ts";
 import { readStoreCounters } from "./store-counters.ts";
 
 const connections = 64;

@@ -117,9 +117,14 @@ export const bans: readonly Ban[] = [
     where: program,
     find: accesses("Bun.file"),
     message: "opens a file past the Disk (runtime/base/disk.ts): read with Disk.open",
-    allowed: {
-      "runtime/surface/http/download.ts": "slices of large bodies go out by sendfile, read-only",
-    },
+    allowed: {},
+  },
+  {
+    rule: "foreignCall",
+    where: everywhere,
+    find: imports("bun:ffi"),
+    message: "calls into C: only runtime/base/kernel-send.ts may, and it checks what it can",
+    allowed: { "runtime/base/kernel-send.ts": "sendfile(2)" },
   },
   {
     rule: "fileSink",

@@ -5,7 +5,7 @@ import { sha256 } from "../../runtime/base/digest.ts";
 import { systemRandom } from "../../runtime/base/random.ts";
 import { minute } from "../../runtime/base/units.ts";
 
-/** The slowest client (Gradle) takes 6 s for a build on a free machine. */
+/** The slowest clients (Gradle, a first start of Bazel) take 6 s and 20 s for a build on a free machine. */
 const clientMsMax = 1 * minute;
 
 /** What one build said and made. */
@@ -26,8 +26,15 @@ export type Client = {
   readonly tasks: number;
   build(serverUrl: string): Promise<Build>;
   /** Removes the outputs and everything the client itself keeps between builds. */
-  wipe(): void;
+  wipe(): void | Promise<void>;
 };
+
+/** A client whose outputs can be judged by themselves, without a build to compare them with. */
+export type JudgedClient = Client &
+  AsyncDisposable & {
+    /** Outputs that are missing or were not made from this project's sources. */
+    wrongOutputs(): string[];
+  };
 
 /** Builds cold, wipes, runs `between` (a restart of the node, say) and builds again. */
 export async function coldThenWarm(
@@ -36,7 +43,7 @@ export async function coldThenWarm(
   between: () => Promise<void> = async () => {},
 ): Promise<{ cold: Build; warm: Build }> {
   const cold = await client.build(serverUrl);
-  client.wipe();
+  await client.wipe();
   await between();
   const warm = await client.build(serverUrl);
   return { cold, warm };
@@ -64,6 +71,15 @@ export function freshWord(client: string): string {
   return word;
 }
 
+/** Incompressible but for its alphabet, and different for each word. Rounded up to 64 characters. */
+export function chanceText(word: string, characters: number): string {
+  const parts: string[] = [];
+  for (let i = 0; i * 64 < characters; i++) {
+    parts.push(new Bun.CryptoHasher("sha256").update(`${word} ${i}`).digest("hex"));
+  }
+  return parts.join("");
+}
+
 /** Writes text files; the paths are relative to the folder. */
 export function writeFiles(folder: string, files: Readonly<Record<string, string>>): void {
   for (const [name, text] of Object.entries(files)) {
@@ -82,6 +98,14 @@ export function digestFiles(folder: string, names: readonly string[]): Record<st
       digests[name] = Buffer.from(sha256(fs.readFileSync(file))).toString("hex");
   }
   return digests;
+}
+
+/** Names of files that are missing or lack the text that the sources of this project put into them. */
+export function filesWithout(folder: string, texts: Readonly<Record<string, string>>): string[] {
+  return Object.entries(texts).flatMap(([name, text]) => {
+    const file = path.join(folder, name);
+    return fs.existsSync(file) && fs.readFileSync(file).includes(text) ? [] : [name];
+  });
 }
 
 export function removeAll(folder: string, names: readonly string[]): void {

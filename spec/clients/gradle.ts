@@ -2,7 +2,15 @@ import fs from "node:fs";
 import path from "node:path";
 import { requireProgram } from "../support/client-packages.ts";
 import { makeTemporaryFolder } from "../support/node-process.ts";
-import { type Build, type Client, digestFiles, removeAll, runClient, writeFiles } from "./flow.ts";
+import {
+  type Build,
+  digestFiles,
+  filesWithout,
+  type JudgedClient,
+  removeAll,
+  runClient,
+  writeFiles,
+} from "./flow.ts";
 
 export const gradleInstallCommand =
   "apt-get install -y --no-install-recommends gradle default-jdk-headless";
@@ -12,13 +20,11 @@ const tasks = ["rot1", "rot2", "rot3", "rot4"] as const;
 const bigOutputBytes = 2_000_000;
 const outputs = tasks.map((task) => `build/${task}.bin`);
 
-export type GradleClient = Client & { [Symbol.asyncDispose](): Promise<void> };
-
 /**
  * The stock HttpBuildCache of Debian's Gradle with tenant and namespace in the path, its local cache off. Each task's
  * output holds chance, so that equal digests can only come from a cache.
  */
-export function makeGradleClient(word: string): GradleClient {
+export function makeGradleClient(word: string): JudgedClient {
   const gradle = requireProgram("gradle", gradleInstallCommand);
   requireProgram("javac", gradleInstallCommand);
   const folder = makeTemporaryFolder("gradle");
@@ -41,6 +47,10 @@ export function makeGradleClient(word: string): GradleClient {
         env: { HOME: home, JAVA_OPTS: `-Duser.home=${home}` },
       });
       return readBuild(project, words);
+    },
+    wrongOutputs() {
+      const texts = tasks.map((task) => [`build/${task}.bin`, `${word} ${task}`]);
+      return filesWithout(project, Object.fromEntries(texts));
     },
     wipe() {
       removeAll(project, ["build", ".gradle"]);

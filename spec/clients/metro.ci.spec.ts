@@ -4,7 +4,7 @@ import { installMsMax } from "../support/client-packages.ts";
 import { startForgetfulServer } from "../support/forgetful-server.ts";
 import { startNode } from "../support/node-process.ts";
 import { coldThenWarm, expectAllServed, expectNothingServed, freshWord } from "./flow.ts";
-import { makeMetroClient } from "./metro.ts";
+import { makeMetroClient, noErrors } from "./metro.ts";
 
 setDefaultTimeout(80 * second + installMsMax);
 
@@ -15,6 +15,8 @@ test("Metro takes every module from Kura once outputs and its own state are gone
   const builds = await coldThenWarm(metro, node.url);
 
   expectAllServed(metro.tasks, builds);
+  expect(builds.cold.words).toContain(noErrors);
+  expect(builds.warm.words).toContain(noErrors);
 });
 
 test("Metro takes every module from a node that was killed after the first build", async () => {
@@ -27,6 +29,8 @@ test("Metro takes every module from a node that was killed after the first build
   });
 
   expectAllServed(metro.tasks, builds);
+  expect(builds.cold.words).toContain(noErrors);
+  expect(builds.warm.words).toContain(noErrors);
 });
 
 test("the proof of Metro fails against a server that forgets", async () => {

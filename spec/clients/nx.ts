@@ -2,7 +2,15 @@ import fs from "node:fs";
 import path from "node:path";
 import { installClient } from "../support/client-packages.ts";
 import { makeTemporaryFolder } from "../support/node-process.ts";
-import { type Build, type Client, digestFiles, removeAll, runClient, writeFiles } from "./flow.ts";
+import {
+  type Build,
+  digestFiles,
+  filesWithout,
+  type JudgedClient,
+  removeAll,
+  runClient,
+  writeFiles,
+} from "./flow.ts";
 
 const projects = ["a", "b", "c"] as const;
 /** Over 1 MiB once packed, so that one artifact takes the way of large bodies. */
@@ -12,14 +20,16 @@ const outputs = [
   "packages/c/dist/big.bin",
 ];
 
-export type NxClient = Client & {
+export type NxClient = JudgedClient & {
   /** Hashes that the last build left in Nx's own cache. */
   localHashes(): string[];
-  [Symbol.asyncDispose](): Promise<void>;
 };
 
 /** Nx 24.0.6 with three projects whose outputs hold chance, so that equal digests can only come from a cache. */
-export async function makeNxClient(word: string): Promise<NxClient> {
+export async function makeNxClient(
+  word: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<NxClient> {
   const packages = await installClient({ nx: "24.0.6" });
   const folder = makeTemporaryFolder("nx");
   const home = path.join(folder, "home");
@@ -48,12 +58,14 @@ export async function makeNxClient(word: string): Promise<NxClient> {
         CI: "true",
         NX_CACHE_DIRECTORY: cache,
         NX_WORKSPACE_DATA_DIRECTORY: data,
+        ...env,
       },
     });
   return {
     tasks: projects.length,
     build: async (serverUrl) => readBuild(workspace, await run(serverUrl)),
     localHashes: () => fs.readdirSync(cache).filter((name) => /^[0-9a-f]{8,}$/.test(name)),
+    wrongOutputs: () => filesWithout(workspace, textsOfOutputs(word)),
     wipe() {
       removeAll(folder, ["nx-cache", "nx-data", "home"]);
       fs.mkdirSync(home);
@@ -86,17 +98,28 @@ function writeWorkspace(workspace: string, word: string): void {
     const target = { executor: "nx:run-commands", options: { command: buildCommand(name) } };
     writeFiles(workspace, {
       [`${root}/project.json`]: JSON.stringify({ name, targets: { build: target } }),
-      [`${root}/src/in.txt`]: `${word} ${name}\n`,
+      [`${root}/src/in.txt`]: `${sourceText(word, name)}\n`,
     });
   }
 }
 
+function sourceText(word: string, name: string): string {
+  return `${word} ${name}`;
+}
+
+function textsOfOutputs(word: string): Record<string, string> {
+  return Object.fromEntries(
+    outputs.map((output) => [output, sourceText(word, output.split("/")[1] ?? "")]),
+  );
+}
+
 function buildCommand(name: string): string {
   const dist = `packages/${name}/dist`;
-  const big = `head -c ${bigOutputBytes} /dev/urandom > ${dist}/big.bin`;
+  const source = `packages/${name}/src/in.txt`;
+  const big = `(cat ${source}; head -c ${bigOutputBytes} /dev/urandom) > ${dist}/big.bin`;
   return [
     `mkdir -p ${dist}`,
-    `(cat packages/${name}/src/in.txt; head -c 16 /dev/urandom | od -An -tx8) > ${dist}/out.txt`,
+    `(cat ${source}; head -c 16 /dev/urandom | od -An -tx8) > ${dist}/out.txt`,
     ...(name === "c" ? [big] : []),
     `echo built-${name}`,
   ].join(" && ");

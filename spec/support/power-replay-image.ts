@@ -137,8 +137,6 @@ async function readKey(store: Store, key: LoadKey): Promise<Value | null> {
         return null;
       case "bytes":
         return contentOf(key, body.bytes);
-      case "blob":
-        return contentOf(key, new Uint8Array(await body.blob.arrayBuffer()));
       case "slice":
         return contentOf(key, readStretch(body));
     }

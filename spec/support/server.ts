@@ -10,12 +10,13 @@ import { findMachine } from "../../runtime/config/machine.ts";
 import type { Config } from "../../runtime/config/table.ts";
 import { createLog } from "../../runtime/observe/log.ts";
 import { NodeLife } from "../../runtime/observe/node-status.ts";
+import { uploadLimits } from "../../runtime/server/compose.ts";
 import { openStore } from "../../runtime/store/open.ts";
 import type { Store } from "../../runtime/store/store.ts";
 import { createAdminHandler } from "../../runtime/surface/admin/app.ts";
 import { createHttpHandler } from "../../runtime/surface/http/handler.ts";
 import { createHttpMetrics } from "../../runtime/surface/http/http-metrics.ts";
-import { httpServeOptions } from "../../runtime/surface/http/serve-options.ts";
+import { listenHttp } from "../../runtime/wire/http1/listener.ts";
 
 /** A node in this process: the real surface over sockets, on the real store in a folder of its own. */
 export type SpecServer = AsyncDisposable & {
@@ -66,16 +67,18 @@ export async function startServer(options: ServerOptions = {}): Promise<SpecServ
   const budget = new ByteBudget(config.uploadMemoryBytesMax, clock);
   const metrics = createHttpMetrics({ status: life, budget, store: () => store });
   const shared = { config, store: () => store, status: life, log };
-  const server = Bun.serve({
+  const rest = { disk: realDisk, random: systemRandom, metrics, budget };
+  const server = listenHttp({
     hostname: "127.0.0.1",
     port: 0,
-    ...httpServeOptions(config, log),
-    fetch: createHttpHandler({ ...shared, clock, random: systemRandom, metrics, budget }),
+    clock,
+    idleMsMax: config.httpIdleMsMax,
+    handler: createHttpHandler({ ...shared, clock, ...rest }),
   });
   const admin = createAdminHandler({ ...shared, loaded });
   return {
     url: `http://127.0.0.1:${server.port}`,
-    port: server.port ?? 0,
+    port: server.port,
     config,
     life,
     store,
@@ -89,7 +92,7 @@ export async function startServer(options: ServerOptions = {}): Promise<SpecServ
       return line === undefined ? 0 : Number(line.slice(line.lastIndexOf(" ") + 1));
     },
     async [Symbol.asyncDispose]() {
-      await server.stop(true);
+      server.stop(true);
       await realStore.close();
       fs.rmSync(dataDir, { recursive: true, force: true });
     },
@@ -110,6 +113,7 @@ async function openRealStore(config: Config): Promise<Store> {
       bodyCacheBytesMax: config.bodyCacheBytesMax,
       indexCacheBytes: config.indexReadCacheBytes,
       walBytesMax: config.indexWriteBufferPoolBytes,
+      uploadLimits: uploadLimits(config),
       note: () => {},
     },
     { disk: realDisk, clock: systemClock, random: systemRandom },

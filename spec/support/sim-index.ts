@@ -10,8 +10,10 @@ import type {
   Row,
   Tombstone,
 } from "../../runtime/store/index.ts";
+import type { UploadRows } from "../../runtime/store/multipart-rows.ts";
 import type { Manifest } from "../../runtime/store/store.ts";
 import type { SimCalls } from "./sim-disk-calls.ts";
+import { SimUploadRows, UploadState } from "./sim-uploads.ts";
 
 type Transaction = (state: IndexState) => void;
 
@@ -20,6 +22,7 @@ class IndexState {
   readonly rows = new Map<string, Row>();
   readonly tombstones = new Map<string, Tombstone>();
   readonly quarantined = new Map<string, Quarantined>();
+  readonly uploads = new UploadState();
   identity: IndexIdentity | null = null;
   mark: Mark | null = null;
 
@@ -40,6 +43,7 @@ class IndexState {
     for (const [key, row] of this.rows) copied.rows.set(key, row);
     for (const [key, tombstone] of this.tombstones) copied.tombstones.set(key, tombstone);
     for (const [key, entry] of this.quarantined) copied.quarantined.set(key, entry);
+    this.uploads.copyInto(copied.uploads);
     copied.identity = this.identity;
     copied.mark = this.mark;
     return copied;
@@ -177,6 +181,7 @@ export class SimIndexHome implements IndexHome {
 }
 
 class SimIndex implements Index {
+  readonly uploads: UploadRows;
   readonly #home: SimIndexHome;
   readonly #calls: SimCalls;
   #isClosed = false;
@@ -184,6 +189,10 @@ class SimIndex implements Index {
   constructor(home: SimIndexHome, calls: SimCalls) {
     this.#home = home;
     this.#calls = calls;
+    this.uploads = new SimUploadRows(
+      () => this.#state().uploads,
+      (change) => this.#commit((state) => change(state.uploads)),
+    );
   }
 
   identity(): IndexIdentity | null {

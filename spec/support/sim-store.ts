@@ -143,8 +143,6 @@ export class SimStore {
       switch (body.at) {
         case "bytes":
           return Uint8Array.from(body.bytes);
-        case "blob":
-          return new Uint8Array(await body.blob.arrayBuffer());
         case "slice":
           return this.disk.readStretch(body.path, body.startBytes, body.endBytes);
         case "damaged":

@@ -1,7 +1,7 @@
 import { Fault, type FaultCode } from "../../base/fault.ts";
 import { refusedBodyBytesMax, retryAfterSecondsMax } from "../../base/limits.ts";
 import type { NxTrouble } from "../../observe/metrics.ts";
-import { declaredLength } from "./body-chunks.ts";
+import { type Answer, noBody } from "../../wire/http1/answer.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Statuses of refusals. @source design.md 3 and surfaces.md 2.5. */
@@ -14,7 +14,9 @@ const statusByCode: Readonly<Record<FaultCode, number>> = {
   timeout: 408,
   tooLarge: 413,
   rangeInvalid: 416,
+  mediaType: 415,
   checksumMismatch: 422,
+  unprocessable: 422,
   overloaded: 429,
   // Nobody reads it: it is for the metrics.
   clientClosed: 499,
@@ -44,8 +46,8 @@ const softenedForNx: Readonly<Partial<Record<FaultCode, NxTrouble>>> = {
 };
 
 /** An answer without a body. */
-export function emptyAnswer(exchange: Exchange, status: number): Response {
-  return new Response(null, { status, headers: commonHeaders(exchange) });
+export function emptyAnswer(exchange: Exchange, status: number): Answer {
+  return { status, headers: commonHeaders(exchange), body: noBody, hangsUp: exchange.hangsUp };
 }
 
 /** A refusal as the surfaces write it: `{"message": ...}`. */
@@ -54,13 +56,13 @@ export function jsonAnswer(
   status: number,
   message: string,
   extra: Readonly<Record<string, string>> = {},
-): Response {
+): Answer {
   const headers = { ...commonHeaders(exchange), "content-type": "application/json", ...extra };
-  return new Response(JSON.stringify({ message }), { status, headers });
+  return writtenAnswer(exchange, { status, headers, text: JSON.stringify({ message }) });
 }
 
 /** The answer for anything that was thrown on the way. */
-export function refuse(exchange: Exchange, fault: Fault): Response {
+export function refuse(exchange: Exchange, fault: Fault): Answer {
   if (fault.code === "outcomeUnknown") return cutConnection(exchange);
   hangUpWhenLong(exchange);
   // A body that broke off or is too slow leaves a connection on which nobody knows where the next request begins.
@@ -88,7 +90,7 @@ function publicMessage(fault: Fault): string {
 
 const storeFaultMessage = "The store cannot serve this request now: see the log of the node";
 
-function refuseNx(exchange: Exchange, fault: Fault, status: number): Response {
+function refuseNx(exchange: Exchange, fault: Fault, status: number): Answer {
   const trouble = softenedForNx[fault.code];
   const message = publicMessage(fault);
   if (trouble === undefined) return textAnswer(exchange, status, message);
@@ -98,59 +100,68 @@ function refuseNx(exchange: Exchange, fault: Fault, status: number): Response {
 }
 
 /** A refusal in the form of its route. */
-export function explain(exchange: Exchange, status: number, message: string): Response {
+export function explain(exchange: Exchange, status: number, message: string): Answer {
   const write = exchange.route.form === "nx" ? textAnswer : jsonAnswer;
   return write(exchange, status, message);
 }
 
-function textAnswer(exchange: Exchange, status: number, message: string): Response {
+function textAnswer(exchange: Exchange, status: number, message: string): Answer {
   const headers = { ...commonHeaders(exchange), "content-type": "text/plain; charset=utf-8" };
-  return new Response(`${message}\n`, { status, headers });
+  return writtenAnswer(exchange, { status, headers, text: `${message}\n` });
 }
 
+/** An answer of JSON data. */
+export function dataAnswer(exchange: Exchange, status: number, data: object): Answer {
+  const headers = { ...commonHeaders(exchange), "content-type": "application/json" };
+  return writtenAnswer(exchange, { status, headers, text: JSON.stringify(data) });
+}
+
+/** An answer whose body is a text. */
+export function writtenAnswer(
+  exchange: Exchange,
+  parts: { status: number; headers: Record<string, string>; text: string },
+): Answer {
+  const { status, headers, text } = parts;
+  const body = { at: "bytes", bytes: encoder.encode(text) } as const;
+  return { status, headers, body, hangsUp: exchange.hangsUp };
+}
+
+const encoder = new TextEncoder();
+
 /** For a wrong method: the right ones stand in `Allow`. */
-export function refuseMethod(exchange: Exchange): Response {
+export function refuseMethod(exchange: Exchange): Answer {
   const allow = [...exchange.route.operations.keys()].join(", ");
   const message = `Cannot ${exchange.request.method} ${exchange.route.template}: use ${allow}`;
   hangUpWhenLong(exchange);
   const status = statusByCode.methodNotAllowed;
   const answer = explain(exchange, status, message);
-  answer.headers.set("allow", allow);
+  answer.headers.allow = allow;
   return answer;
 }
 
-/**
- * Ends the connection without a byte: what was written may or may not survive, and any status would be a lie.
- * A body that fails before its first chunk makes Bun reset the connection before the status line; a body that fails
- * later comes after it (both measured on 1.4.5, kept by a spec). An undefined reason keeps Bun from printing it.
- */
-export function cutConnection(exchange: Exchange): Response {
+/** Ends the connection without a byte: what was written may or may not survive, and any status would be a lie. */
+export function cutConnection(exchange: Exchange): Answer {
   exchange.isCut = true;
-  const failing = new ReadableStream({
-    start(controller) {
-      controller.error(undefined);
-    },
-  });
-  return new Response(failing);
+  return { status: statusByCode.outcomeUnknown, headers: {}, body: { at: "cut" } };
 }
 
 /**
- * Bun reads the rest of a body that nobody asked for, so that a client that sends all before it reads sees the answer,
- * and the connection lives on. Up to 512 MiB, or what the route would have taken anyway; above it we hang up.
+ * The rest of a body that nobody asked for is read and dropped, so that a client that sends all before it reads sees
+ * the answer, and the connection lives on. Up to 512 MiB, or what the route would have taken anyway; above it we hang
+ * up.
  */
 export function hangUpWhenLong(exchange: Exchange, welcomeBytesMax = 0): void {
-  if (exchange.isBodyTaken) return;
-  const lengthBytes = declaredLength(exchange.request) ?? 0;
+  const { body } = exchange.request;
+  if (body.isReceived) return;
+  const lengthBytes = body.lengthBytes ?? 0;
   if (lengthBytes > Math.max(refusedBodyBytesMax, welcomeBytesMax)) exchange.hangsUp = true;
 }
 
 export function commonHeaders(exchange: Exchange): Record<string, string> {
-  const headers: Record<string, string> = {
+  return {
     "x-request-id": exchange.requestId,
     "x-kura-region": exchange.surface.config.region,
   };
-  if (exchange.hangsUp) headers.connection = "close";
-  return headers;
 }
 
 /** A drained node will not be back: its clients should ask another one at once. */

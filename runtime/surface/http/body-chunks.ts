@@ -1,49 +1,50 @@
 import { Fault } from "../../base/fault.ts";
 import { budgetWaitMsMax } from "../../base/limits.ts";
+import type { RequestBody } from "../../wire/http1/body.ts";
 import type { WatchedBody } from "./body-watch.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** What the ways of taking a body have in common. */
 
-export type BodyReader = ReadableStreamDefaultReader<Uint8Array>;
-
 /** Reads a short body in one piece, after its bytes were taken from the budget, which stay taken. */
 export async function receiveWhole(exchange: Exchange, lengthBytes: number): Promise<Uint8Array> {
-  const { budget, bodies } = exchange.surface;
+  const { budget } = exchange.surface;
+  const { body } = exchange.request;
   if (!budget.tryTake(lengthBytes)) await budget.take(lengthBytes, waitOptions(exchange));
-  let wake: () => void = () => {};
-  const watched = bodies.begin(() => wake());
+  const whole = body.takeWhole();
+  if (whole !== null) return whole;
+  const watched = watchBody(exchange);
   try {
-    const bytes = new Uint8Array(
-      await new Promise<ArrayBuffer>((resolve, reject) => {
-        wake = () => reject(tooSlow(0));
-        exchange.request.arrayBuffer().then(resolve, reject);
-      }),
-    );
-    exchange.isBodyTaken = true;
-    if (bytes.length !== lengthBytes) throw cutOff(bytes.length);
-    return bytes;
+    const chunks: Uint8Array[] = [];
+    for (;;) {
+      const chunk = await nextChunk(body, watched);
+      if (chunk === null) return joinChunks(chunks, lengthBytes);
+      chunks.push(chunk);
+    }
   } catch (error) {
     budget.give(lengthBytes);
-    throw asBodyFault(error, 0);
+    throw error;
   } finally {
-    bodies.end(watched);
+    exchange.surface.bodies.end(watched);
   }
 }
 
+/** A body that comes too slowly ends with Fault "timeout" for whoever reads it. */
+export function watchBody({ surface, request }: Exchange): WatchedBody {
+  const { body } = request;
+  return surface.bodies.begin(() => body.stop(tooSlow(body.receivedBytes)));
+}
+
+/** The next bytes, or null at the end of the body. */
 export async function nextChunk(
-  reader: BodyReader,
+  body: RequestBody,
   watched: WatchedBody,
 ): Promise<Uint8Array | null> {
   watched.isAwaited = true;
   try {
-    const { done, value } = await reader.read();
-    if (watched.isSlow) throw tooSlow(watched.bytes);
-    if (done) return null;
-    watched.bytes += value.length;
-    return value;
-  } catch (error) {
-    throw asBodyFault(error, watched.bytes);
+    const chunk = await body.next();
+    if (chunk !== null) watched.bytes += chunk.length;
+    return chunk;
   } finally {
     watched.isAwaited = false;
   }
@@ -61,30 +62,13 @@ export function joinChunks(chunks: readonly Uint8Array[], sizeBytes: number): Ui
   return joined;
 }
 
-/** Content-Length, which Bun and `splitTarget` have checked; null for a chunked body. No body at all counts as chunked and is empty. */
-export function declaredLength(request: Request): number | null {
-  const text = request.headers.get("content-length");
-  return text === null ? null : Number(text);
-}
-
 export function waitOptions(exchange: Exchange): { withinMs: number; signal: AbortSignal } {
   return { withinMs: budgetWaitMsMax, signal: exchange.request.signal };
-}
-
-/** What Bun throws when the connection ended before the body; it does not tell a cut from bad chunk framing. */
-function asBodyFault(error: unknown, bytes: number): unknown {
-  if (error instanceof Fault) return error;
-  const isGone = error instanceof Error && error.name === "AbortError";
-  return isGone ? cutOff(bytes, error) : error;
 }
 
 export function tooLarge(sizeBytes: number, limitBytes: number): Fault {
   const message = `Cannot store the body: ${sizeBytes} bytes or more exceed the limit of ${limitBytes}`;
   return new Fault("tooLarge", message);
-}
-
-export function cutOff(bytes: number, cause?: unknown): Fault {
-  return new Fault("clientClosed", `The body ended early, after ${bytes} bytes`, { cause });
 }
 
 function tooSlow(bytes: number): Fault {

@@ -1,7 +1,6 @@
 import { Fault } from "../../base/fault.ts";
 import { quoteText } from "../../catalog/text.ts";
-import type { Manifest, Store } from "../../store/store.ts";
-import { manifestFlags } from "../../store/store.ts";
+import type { HeaderList } from "../../wire/http1/headers.ts";
 
 /** Header of a declared SHA-256, and the attribute under which it is kept and returned. */
 export const checksumHeader = "tuist-checksum-sha256";
@@ -12,8 +11,8 @@ const hexOfSha256 = /^[0-9a-fA-F]{64}$/;
  * The checksum that an upload declares, as 32 bytes; null when it declares none.
  * @throws Fault "badRequest" when it is not 64 hex digits.
  */
-export function declaredChecksum(request: Request): Uint8Array | null {
-  const text = request.headers.get(checksumHeader);
+export function declaredChecksum(headers: HeaderList): Uint8Array | null {
+  const text = headers.get(checksumHeader);
   if (text === null) return null;
   if (!hexOfSha256.test(text)) {
     throw new Fault(
@@ -22,13 +21,4 @@ export function declaredChecksum(request: Request): Uint8Array | null {
     );
   }
   return new Uint8Array(Buffer.from(text, "hex"));
-}
-
-/**
- * The checksum that the uploader declared, in lower-case hex; null when it declared none. Never computed from what is
- * stored: that would certify damage.
- */
-export function storedChecksum(store: Store, manifest: Manifest): string | null {
-  if ((manifest.flags & manifestFlags.hasAttributes) === 0) return null;
-  return store.attributes(manifest)[checksumHeader] ?? null;
 }

@@ -1,4 +1,5 @@
 import { cleanTarget } from "../../catalog/target.ts";
+import type { Answer } from "../../wire/http1/answer.ts";
 import { emptyAnswer } from "./answer.ts";
 import { defineRoute, type Exchange, type Protocol } from "./exchange.ts";
 import { scopeOfClean } from "./query.ts";
@@ -17,7 +18,7 @@ export const namespaceClean: Protocol = {
   find: (wanted) => (wanted === path ? route : null),
 };
 
-async function clean(exchange: Exchange): Promise<Response> {
+async function clean(exchange: Exchange): Promise<Answer> {
   const scope = scopeOfClean(exchange);
   exchange.target = cleanTarget(scope);
   await commit(exchange.surface.store(), { op: "clean", scope });

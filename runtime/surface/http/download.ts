@@ -1,19 +1,21 @@
-import type { BunFile } from "bun";
 import { assert, unreachable } from "../../base/assert.ts";
+import { Fault } from "../../base/fault.ts";
+import { MiB } from "../../base/units.ts";
 import type { ArtifactKind } from "../../catalog/kinds.ts";
-import { RecentMap } from "../../catalog/scopes.ts";
 import type { ArtifactTarget } from "../../catalog/target.ts";
 import type { Result } from "../../observe/metrics.ts";
 import { clientOf } from "../../observe/metrics-client.ts";
 import type { Body, Manifest } from "../../store/store.ts";
+import type { Answer, AnswerBody } from "../../wire/http1/answer.ts";
 import { asStoreFault, commonHeaders, jsonAnswer } from "./answer.ts";
-import { checksumHeader, storedChecksum } from "./checksum.ts";
 import type { Exchange } from "./exchange.ts";
 import { parseRange } from "./range.ts";
+import { addReturnedHeaders } from "./returned-headers.ts";
+import type { SendFiles } from "./send-files.ts";
 import { findArtifact, resultOf } from "./upload.ts";
 
-/** A file handle in Bun is a name, not a descriptor: 100 bytes each. */
-const fileHandlesMax = 1_024;
+/** Read at one time for use here: others wait for so long. */
+const readPieceBytes = MiB;
 
 /** A body is looked at again after its check; it can be found unchecked once more when it was replaced meanwhile. */
 const checksMax = 4;
@@ -21,9 +23,6 @@ const checksMax = 4;
 const statusWhole = 200;
 const statusPart = 206;
 const statusUnsatisfiable = 416;
-
-/** Handles by path. Never read `.size` of one: Bun keeps the answer, and a file that has grown then looks cut off. */
-const handles = new RecentMap<BunFile>(fileHandlesMax);
 
 type Download = {
   readonly exchange: Exchange;
@@ -39,32 +38,40 @@ export function sendArtifact(
   exchange: Exchange,
   target: ArtifactTarget,
   kind: ArtifactKind,
-): Response | Promise<Response> {
+): Answer | Promise<Answer> {
   exchange.target = target;
   try {
     const manifest = findArtifact(exchange.surface.store(), target.name);
-    if (manifest === null) return miss(exchange, kind);
-    const { sizeBytes } = manifest;
-    if (exchange.method === "HEAD") return describe(exchange, kind, manifest);
-    const wish = rangeOf(exchange, manifest);
-    switch (wish.at) {
-      case "whole":
-        return send(
-          { exchange, kind, manifest, status: statusWhole, startBytes: 0, endBytes: sizeBytes },
-          0,
-        );
-      case "part": {
-        const { startBytes, endBytes } = wish;
-        return send({ exchange, kind, manifest, status: statusPart, startBytes, endBytes }, 0);
-      }
-      case "unsatisfiable":
-        return unsatisfiable(exchange, kind, sizeBytes);
-      default:
-        return unreachable(wish);
-    }
+    return manifest === null ? sendMiss(exchange, kind) : sendFound(exchange, kind, manifest);
   } catch (error) {
     countRead(exchange, kind, resultOf(error));
     throw error;
+  }
+}
+
+/** Answers with what was found. What is thrown at once is the caller's to count; what comes later is counted here. */
+export function sendFound(
+  exchange: Exchange,
+  kind: ArtifactKind,
+  manifest: Manifest,
+): Answer | Promise<Answer> {
+  const { sizeBytes } = manifest;
+  if (exchange.method === "HEAD") return describe(exchange, kind, manifest);
+  const wish = rangeOf(exchange, manifest);
+  switch (wish.at) {
+    case "whole":
+      return send(
+        { exchange, kind, manifest, status: statusWhole, startBytes: 0, endBytes: sizeBytes },
+        0,
+      );
+    case "part": {
+      const { startBytes, endBytes } = wish;
+      return send({ exchange, kind, manifest, status: statusPart, startBytes, endBytes }, 0);
+    }
+    case "unsatisfiable":
+      return unsatisfiable(exchange, kind, sizeBytes);
+    default:
+      return unreachable(wish);
   }
 }
 
@@ -77,26 +84,22 @@ function rangeOf({ request }: Exchange, manifest: Manifest): ReturnType<typeof p
   return parseRange(range, manifest.sizeBytes);
 }
 
-function send(download: Download, checks: number): Response | Promise<Response> {
+function send(download: Download, checks: number): Answer | Promise<Answer> {
   const { exchange, kind, manifest, startBytes, endBytes } = download;
   const body = openBody(download);
   switch (body.at) {
-    // The constructor copies at once: the store may use these bytes again after the next call.
     case "bytes":
-      return answer(download, body.bytes as Uint8Array<ArrayBuffer>);
-    case "blob":
-      return answer(download, body.blob);
+      return answer(download, { at: "bytes", bytes: body.bytes });
     case "slice":
-      // A slice past the end of a file is cut short by Bun without a word; the store vouches for the ends.
       assert(
         body.endBytes - body.startBytes === endBytes - startBytes && startBytes <= endBytes,
         `the slice of ${manifest.sizeBytes} bytes is as long as what is sent`,
       );
-      return answer(download, fileHandle(body.path).slice(body.startBytes, body.endBytes));
+      return answerFile(download, body);
     case "check":
       return sendAfterCheck(download, body.done, checks);
     case "damaged":
-      return miss(exchange, kind);
+      return sendMiss(exchange, kind);
     default:
       return unreachable(body);
   }
@@ -110,47 +113,45 @@ function openBody({ exchange, manifest, startBytes, endBytes }: Download): Body 
   }
 }
 
-/** Large bodies are checked before their first send; Bun would cut the waiting connection, so it is told not to. */
+/** Large bodies are checked before their first send. */
 async function sendAfterCheck(
   download: Download,
   done: Promise<void>,
   checks: number,
-): Promise<Response> {
+): Promise<Answer> {
   const { exchange, kind } = download;
-  const { request, server, surface } = exchange;
-  // An abort during the check is only known to a signal that exists by then.
-  request.signal;
-  server.timeout(request, 0);
   try {
     await done;
-    if (checks >= checksMax) return miss(exchange, kind);
+    if (checks >= checksMax) return sendMiss(exchange, kind);
     return await send(download, checks + 1);
   } catch (error) {
     countRead(exchange, kind, resultOf(error));
     throw error;
-  } finally {
-    server.timeout(request, surface.idleSeconds);
   }
 }
 
-/** Status, type and disposition are always ours: without them Bun answers 206 with the segment's name (measured). */
-function answer(download: Download, body: Uint8Array<ArrayBuffer> | Blob): Response {
+function answerFile(download: Download, slice: Extract<Body, { at: "slice" }>): Answer {
+  const { exchange, kind } = download;
+  const lent = exchange.surface.files.lend(slice.path);
+  if (lent === null) return sendMiss(exchange, kind);
+  const { startBytes, endBytes } = slice;
+  return answer(download, { at: "file", startBytes, endBytes, ...lent });
+}
+
+function answer(download: Download, body: AnswerBody): Answer {
   const { exchange, kind, manifest, status, startBytes, endBytes } = download;
   const headers = artifactHeaders(exchange, kind, manifest);
   if (status === statusPart) {
     headers["content-range"] = `bytes ${startBytes}-${endBytes - 1}/${manifest.sizeBytes}`;
   }
-  const response = new Response(body, { status, headers });
   const client = clientOf(exchange.request.headers.get("user-agent"));
-  const bytes = endBytes - startBytes;
-  exchange.surface.deliveries.follow(exchange, { artifact: kind.place, client, bytes });
-  return response;
+  exchange.delivery = { artifact: kind.place, client, bytes: endBytes - startBytes };
+  return { status, headers, body };
 }
 
-function describe(exchange: Exchange, kind: ArtifactKind, manifest: Manifest): Response {
+function describe(exchange: Exchange, kind: ArtifactKind, manifest: Manifest): Answer {
   const headers = artifactHeaders(exchange, kind, manifest);
-  headers["content-length"] = String(manifest.sizeBytes);
-  return new Response(null, { status: statusWhole, headers });
+  return { status: statusWhole, headers, body: { at: "none", lengthBytes: manifest.sizeBytes } };
 }
 
 function artifactHeaders(
@@ -166,8 +167,7 @@ function artifactHeaders(
     "x-request-id": exchange.requestId,
     "x-kura-region": exchange.surface.config.region,
   };
-  const checksum = storedChecksum(exchange.surface.store(), manifest);
-  if (checksum !== null) headers[checksumHeader] = checksum;
+  addReturnedHeaders(headers, exchange.surface.store(), manifest);
   return headers;
 }
 
@@ -176,15 +176,16 @@ function etagOf(manifest: Manifest): string {
   return `"${manifest.version}-${manifest.sizeBytes}"`;
 }
 
-function miss(exchange: Exchange, kind: ArtifactKind): Response {
+export function sendMiss(exchange: Exchange, kind: ArtifactKind): Answer {
   countRead(exchange, kind, "not_found");
   const headers = { ...commonHeaders(exchange), "content-type": "application/json" };
-  return new Response(missBody, { status: 404, headers });
+  return { status: 404, headers, body: missBody, hangsUp: exchange.hangsUp };
 }
 
-const missBody = JSON.stringify({ message: "There is no artifact under this key" });
+const missText = JSON.stringify({ message: "There is no artifact under this key" });
+const missBody: AnswerBody = { at: "bytes", bytes: new TextEncoder().encode(missText) };
 
-function unsatisfiable(exchange: Exchange, kind: ArtifactKind, sizeBytes: number): Response {
+function unsatisfiable(exchange: Exchange, kind: ArtifactKind, sizeBytes: number): Answer {
   countRead(exchange, kind, "range_not_satisfiable");
   const message = `Cannot send this range: the artifact has ${sizeBytes} bytes`;
   const extra = { "content-range": `bytes */${sizeBytes}`, "accept-ranges": "bytes" };
@@ -192,16 +193,37 @@ function unsatisfiable(exchange: Exchange, kind: ArtifactKind, sizeBytes: number
 }
 
 /** A HEAD books nothing. */
-function countRead(exchange: Exchange, kind: ArtifactKind, result: Result): void {
+export function countRead(exchange: Exchange, kind: ArtifactKind, result: Result): void {
   if (exchange.method === "HEAD") return;
   const client = clientOf(exchange.request.headers.get("user-agent"));
   exchange.surface.metrics.read(kind.place, client, result, 0);
 }
 
-function fileHandle(path: string): BunFile {
-  const known = handles.get(path);
-  if (known !== undefined) return known;
-  const file = Bun.file(path);
-  handles.set(path, file);
-  return file;
+/** A stretch of a file that the store answered with, in memory; others have their turn after each piece. */
+export async function readSlice(
+  files: SendFiles,
+  { path, startBytes, endBytes }: Extract<Body, { at: "slice" }>,
+): Promise<Uint8Array> {
+  const lengthBytes = endBytes - startBytes;
+  const lent = files.lend(path);
+  if (lent === null) throw new Fault("internal", `Cannot read ${path}: it is gone`);
+  try {
+    const bytes = new Uint8Array(lengthBytes);
+    for (let at = 0; at < lengthBytes; at += readPieceBytes) {
+      const piece = bytes.subarray(at, Math.min(at + readPieceBytes, lengthBytes));
+      if (lent.file.read(piece, startBytes + at) !== piece.length) {
+        throw new Fault("internal", `Cannot read ${lengthBytes} bytes of ${path}: it is shorter`);
+      }
+      await nextTurn();
+    }
+    return bytes;
+  } finally {
+    lent.close();
+  }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }

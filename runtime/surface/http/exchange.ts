@@ -1,6 +1,6 @@
-import type { Server } from "bun";
 import type { ByteBudget } from "../../base/budget.ts";
 import type { Clock } from "../../base/clock.ts";
+import type { Disk } from "../../base/disk.ts";
 import type { Random } from "../../base/random.ts";
 import type { RecentMap, ScopeCache } from "../../catalog/scopes.ts";
 import type { Target } from "../../catalog/target.ts";
@@ -10,8 +10,10 @@ import type { Method, Metrics } from "../../observe/metrics.ts";
 import type { NodeStatus } from "../../observe/node-status.ts";
 import type { Scope } from "../../store/identity.ts";
 import type { Store } from "../../store/store.ts";
+import type { Answer } from "../../wire/http1/answer.ts";
+import type { HttpRequest } from "../../wire/http1/request.ts";
 import type { BodyWatch } from "./body-watch.ts";
-import type { Deliveries } from "./deliveries.ts";
+import type { SendFiles } from "./send-files.ts";
 
 /** What the surface needs from the node. */
 export type HttpDeps = {
@@ -20,27 +22,24 @@ export type HttpDeps = {
   readonly store: () => Store;
   readonly status: NodeStatus;
   readonly clock: Clock;
+  /** Opens the files whose bytes go out by the kernel. */
+  readonly disk: Disk;
   readonly random: Random;
   readonly metrics: Metrics;
   readonly budget: ByteBudget;
   readonly log: Log;
 };
 
-/** The part of Bun's server that the surface uses. */
-export type HttpServer = Pick<Server<undefined>, "requestIP" | "timeout">;
-
 /** One surface with all that its requests share. */
 export type HttpSurface = HttpDeps & {
   readonly scopes: ScopeCache;
   /** Scopes by raw query: a build sends the same few texts thousands of times. */
   readonly scopesByQuery: RecentMap<Scope>;
-  readonly deliveries: Deliveries;
+  readonly files: SendFiles;
   readonly bodies: BodyWatch;
-  /** The limit for silent connections, given back to a connection that was freed from it for a while. */
-  readonly idleSeconds: number;
 };
 
-export type Operation = (exchange: Exchange) => Response | Promise<Response>;
+export type Operation = (exchange: Exchange) => Answer | Promise<Answer>;
 
 /** One template with what may be done to it. */
 export type Route = {
@@ -58,7 +57,7 @@ export type Protocol = {
   readonly routes: readonly Route[];
   /**
    * The route of a path, or null when the path is not one of this protocol. All that follows the prefix of a route with
-   * one id is the id: Bun makes a slash of a backslash (measured on 1.4.5), and an id with either is a bad request.
+   * one id is the id: one with a slash in it is a bad request and no other route.
    */
   readonly find: (path: string) => Route | null;
 };
@@ -66,8 +65,7 @@ export type Protocol = {
 /** One request on its way. */
 export type Exchange = {
   readonly surface: HttpSurface;
-  readonly request: Request;
-  readonly server: HttpServer;
+  readonly request: HttpRequest;
   readonly route: Route;
   /** Place of the route in the metrics. */
   readonly routePlace: number;
@@ -79,14 +77,19 @@ export type Exchange = {
   readonly requestId: string;
   readonly startMs: number;
   target: Target | null;
-  /** The body was read to its end, so nothing is left for Bun to drain. */
-  isBodyTaken: boolean;
   /** The answer ends the connection. */
   hangsUp: boolean;
   /** The connection is cut without a status. */
   isCut: boolean;
-  /** The download goes on after the answer was made; `deliveries` ends the request. */
-  isFollowed: boolean;
+  /** What is booked when the answer has gone, for downloads. */
+  delivery: Delivery | null;
+};
+
+/** A download: its bytes count only once they were delivered in full. */
+export type Delivery = {
+  readonly artifact: number;
+  readonly client: number;
+  readonly bytes: number;
 };
 
 export function defineRoute(

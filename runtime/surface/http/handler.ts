@@ -1,60 +1,62 @@
 import { AssertionFailure } from "../../base/assert.ts";
 import { asFault, Fault } from "../../base/fault.ts";
-import { scopesMax } from "../../base/limits.ts";
+import { scopesMax, targetCharsMax } from "../../base/limits.ts";
 import { RecentMap, ScopeCache } from "../../catalog/scopes.ts";
 import { type Method, methods } from "../../observe/metrics.ts";
 import type { Scope } from "../../store/identity.ts";
+import type { Answer } from "../../wire/http1/answer.ts";
+import type { HttpHandler } from "../../wire/http1/connection.ts";
+import type { HttpRequest } from "../../wire/http1/request.ts";
 import { explain, hangUpWhenLong, jsonAnswer, refuse, refuseMethod } from "./answer.ts";
 import { BodyWatch } from "./body-watch.ts";
-import { Deliveries } from "./deliveries.ts";
-import type { Exchange, HttpDeps, HttpServer, HttpSurface, Protocol, Route } from "./exchange.ts";
+import type { Exchange, HttpDeps, HttpSurface, Protocol, Route } from "./exchange.ts";
 import { routeTemplates } from "./http-metrics.ts";
 import { createProbes } from "./probes.ts";
 import { cacheProtocols, unmatched } from "./protocols.ts";
 import { RequestIds } from "./request-id.ts";
-import { type Refusal, splitTarget } from "./request-target.ts";
+import { isTargetTooLong, splitTarget } from "./request-target.ts";
+import { SendFiles } from "./send-files.ts";
 
-export type HttpHandler = (request: Request, server: HttpServer) => Response | Promise<Response>;
-
-/** The public surface of a node, for `Bun.serve({ fetch })`. It never throws and never rejects. */
+/** The public surface of a node. It never throws and never rejects. */
 export function createHttpHandler(deps: HttpDeps): HttpHandler {
   const surface: HttpSurface = {
     ...deps,
     scopes: new ScopeCache(),
     scopesByQuery: new RecentMap<Scope>(scopesMax),
-    deliveries: new Deliveries(deps),
+    files: new SendFiles(deps.disk),
     bodies: new BodyWatch(deps.clock),
-    idleSeconds: Math.ceil(deps.config.httpIdleMsMax / 1_000),
   };
   const router = new Router([...cacheProtocols, createProbes(deps)]);
   const requestIds = new RequestIds(deps.random);
 
-  return (request, server) => {
-    const startMs = deps.clock.monotonicMs();
-    const target = splitTarget(request);
-    const { path } = target;
-    const query = target.at === "split" ? target.query : "";
+  const begin = (request: HttpRequest): Exchange => {
+    const { path, query } = splitTarget(request.target);
     const route = router.find(path);
-    const exchange: Exchange = {
+    if (!route.isProbe) deps.status.httpStarted();
+    return {
       surface,
       request,
-      server,
       route,
       routePlace: router.placeOf(route),
       method: methodOf(request.method),
       path,
       query,
       requestId: requestIds.of(request.headers.get("x-request-id")),
-      startMs,
+      startMs: deps.clock.monotonicMs(),
       target: null,
-      isBodyTaken: false,
       hangsUp: false,
       isCut: false,
-      isFollowed: false,
+      delivery: null,
     };
-    if (!route.isProbe) deps.status.httpStarted();
-    if (target.at === "refused") return end(exchange, refuseTarget(exchange, target));
-    return serve(exchange);
+  };
+
+  return {
+    handle: (request) => serve(begin(request)),
+    refuse(request, { status, message }) {
+      const exchange = begin(request);
+      exchange.hangsUp = true;
+      return end(exchange, explain(exchange, status, message));
+    },
   };
 }
 
@@ -80,7 +82,7 @@ class Router {
   }
 }
 
-function serve(exchange: Exchange): Response | Promise<Response> {
+function serve(exchange: Exchange): Answer | Promise<Answer> {
   try {
     const answer = operate(exchange);
     if (!(answer instanceof Promise)) return end(exchange, answer);
@@ -93,8 +95,9 @@ function serve(exchange: Exchange): Response | Promise<Response> {
   }
 }
 
-function operate(exchange: Exchange): Response | Promise<Response> {
+function operate(exchange: Exchange): Answer | Promise<Answer> {
   const { route, request, surface } = exchange;
+  if (isTargetTooLong(request.target)) return refuseTarget(exchange);
   if (route === unmatched) return refuseUnknown(exchange);
   const operation = route.operations.get(request.method);
   if (operation === undefined) return refuseMethod(exchange);
@@ -112,27 +115,19 @@ function checkPhase(exchange: Exchange, phase: HttpDeps["status"]["phase"]): voi
   }
 }
 
-/**
- * Folders of cache routes, which is what the ids `.` and `..` make of their paths before we see them, and what an
- * empty id looks like.
- */
-const idFolders = ["/api/cache/", "/api/metro/", "/v1/"];
-
-function refuseUnknown(exchange: Exchange): Response {
+function refuseUnknown(exchange: Exchange): Answer {
   hangUpWhenLong(exchange);
-  if (idFolders.includes(exchange.path)) {
-    return jsonAnswer(exchange, 400, "Cannot read the id: it is empty, . or ..");
-  }
   return jsonAnswer(exchange, 404, "There is no such route");
 }
 
-function refuseTarget(exchange: Exchange, refusal: Refusal): Response {
+function refuseTarget(exchange: Exchange): Answer {
   exchange.hangsUp = true;
-  return explain(exchange, refusal.status, refusal.message);
+  const message = `Cannot read the request target: it has more than ${targetCharsMax} characters`;
+  return explain(exchange, 414, message);
 }
 
 /** Every error becomes an answer, except a broken assertion: that ends the process, which restarts from its files. */
-function fail(exchange: Exchange, error: unknown): Response {
+function fail(exchange: Exchange, error: unknown): Answer {
   if (error instanceof AssertionFailure) {
     queueMicrotask(() => {
       throw error;
@@ -175,13 +170,21 @@ function note(exchange: Exchange, fault: Fault, error: unknown): void {
   });
 }
 
-function end(exchange: Exchange, answer: Response): Response {
-  const { surface, routePlace, method, startMs } = exchange;
+function end(exchange: Exchange, answer: Answer): Answer {
+  const { surface, route, routePlace, method, startMs } = exchange;
   const durationMs = surface.clock.monotonicMs() - startMs;
   if (!exchange.isCut) surface.metrics.request(routePlace, method, answer.status, durationMs);
-  // A download that goes on is ended by `deliveries`.
-  if (!exchange.route.isProbe && !exchange.isFollowed) surface.status.httpEnded();
+  if (!route.isProbe) answer.onEnd = (isDelivered) => book(exchange, isDelivered);
   return answer;
+}
+
+/** A request ends when its answer has gone; what was cut off counts no bytes. */
+function book({ surface, delivery }: Exchange, isDelivered: boolean): void {
+  surface.status.httpEnded();
+  if (delivery === null) return;
+  const { artifact, client, bytes } = delivery;
+  const result = isDelivered ? "ok" : "client_aborted";
+  surface.metrics.read(artifact, client, result, isDelivered ? bytes : 0);
 }
 
 function methodOf(method: string): Method {

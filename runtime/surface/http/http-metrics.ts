@@ -2,6 +2,7 @@ import type { ByteBudget } from "../../base/budget.ts";
 import { artifactKinds } from "../../catalog/kinds.ts";
 import { Metrics } from "../../observe/metrics.ts";
 import type { NodeStatus } from "../../observe/node-status.ts";
+import type { UploadFigures } from "../../store/multipart.ts";
 import type { Store, StoreUsage } from "../../store/store.ts";
 import { cacheProtocols, unmatched } from "./protocols.ts";
 
@@ -37,6 +38,7 @@ export function createHttpMetrics({ status, budget, store }: MetricsSources): Me
   });
   addNodeFigures(metrics, status, budget);
   addStoreFigures(metrics, store);
+  addUploadFigures(metrics, store);
   return metrics;
 }
 
@@ -99,4 +101,24 @@ function addStoreFigures(metrics: Metrics, store: () => Store): void {
   ];
   for (const [name, help, read] of gauges) metrics.gauge(name, help, figure(read));
   for (const [name, help, read] of counters) metrics.counter(name, help, figure(read));
+}
+
+function addUploadFigures(metrics: Metrics, store: () => Store): void {
+  const figure = (read: (figures: UploadFigures) => number) => (): number | null => {
+    try {
+      return read(store().uploads.figures());
+    } catch {
+      return null;
+    }
+  };
+  metrics.gauge(
+    "kura_multipart_uploads_active",
+    "Uploads in parts that are open.",
+    figure(({ activeCount }) => activeCount),
+  );
+  metrics.gauge(
+    "kura_multipart_part_bytes",
+    "Bytes of parts that wait to be completed or removed.",
+    figure(({ partBytes }) => partBytes),
+  );
 }

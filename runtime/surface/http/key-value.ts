@@ -2,6 +2,7 @@ import { checkId, decodeSegment } from "../../catalog/id.ts";
 import { encodeKeyValue, parseKeyValue } from "../../catalog/key-value.ts";
 import { keyValue } from "../../catalog/kinds.ts";
 import { artifactTarget } from "../../catalog/target.ts";
+import type { Answer } from "../../wire/http1/answer.ts";
 import { emptyAnswer } from "./answer.ts";
 import { sendArtifact } from "./download.ts";
 import { defineRoute, type Exchange, type Protocol } from "./exchange.ts";
@@ -31,7 +32,7 @@ function keyOf(casId: string): string {
   return `action_cache/${casId}`;
 }
 
-function read(exchange: Exchange): Response | Promise<Response> {
+function read(exchange: Exchange): Answer | Promise<Answer> {
   const scope = scopeOfQuery(exchange);
   const casId = checkId(decodeSegment(exchange.path.slice(prefix.length)), "the CAS id");
   const { producer } = keyValue;
@@ -40,7 +41,7 @@ function read(exchange: Exchange): Response | Promise<Response> {
 }
 
 /** The key stands in the body, so the target is known only when the body is. */
-async function write(exchange: Exchange): Promise<Response> {
+async function write(exchange: Exchange): Promise<Answer> {
   const scope = scopeOfQuery(exchange);
   const store = exchange.surface.store();
   try {

@@ -1,6 +1,7 @@
 import { checkId, decodeSegment } from "../../catalog/id.ts";
 import { metroEntry } from "../../catalog/kinds.ts";
 import { type ArtifactTarget, artifactTarget } from "../../catalog/target.ts";
+import type { Answer } from "../../wire/http1/answer.ts";
 import { sendArtifact } from "./download.ts";
 import { defineRoute, type Exchange, type Protocol } from "./exchange.ts";
 import { storeArtifact } from "./upload.ts";
@@ -26,11 +27,11 @@ function targetOf({ path, surface }: Exchange, action: "read" | "write"): Artifa
   return artifactTarget(action, { producer: metroEntry.producer, scope, key });
 }
 
-function read(exchange: Exchange): Response | Promise<Response> {
+function read(exchange: Exchange): Answer | Promise<Answer> {
   return sendArtifact(exchange, targetOf(exchange, "read"), metroEntry);
 }
 
-function write(exchange: Exchange): Response | Promise<Response> {
+function write(exchange: Exchange): Answer | Promise<Answer> {
   return storeArtifact(exchange, targetOf(exchange, "write"), {
     kind: metroEntry,
     limitBytes: exchange.surface.config.metroBytesMax,

@@ -1,4 +1,5 @@
 import { metricsContentType } from "../../observe/metrics.ts";
+import type { Answer } from "../../wire/http1/answer.ts";
 import { type ColdApp, createColdApp } from "../cold-app.ts";
 import { commonHeaders } from "./answer.ts";
 import {
@@ -19,7 +20,8 @@ const paths = ["/up", "/ready", "/status/rollout", "/status/cluster", "/metrics"
 /** The probes of one node as a protocol: an Elysia app behind the hand-written handler. */
 export function createProbes(deps: HttpDeps): Protocol {
   const app = createProbeApp(deps);
-  const ask: Operation = async (exchange) => finish(exchange, await app.handle(toApp(exchange)));
+  const ask: Operation = async (exchange) =>
+    await finish(exchange, await app.handle(toApp(exchange)));
   const options = { isProbe: true };
   const routes = paths.map((path) => defineRoute(path, { GET: ask, HEAD: ask }, options));
   const byPath = new Map(routes.map((route) => [route.template, route]));
@@ -31,10 +33,15 @@ function toApp({ path }: Exchange): Request {
   return new Request(`http://node${path}`);
 }
 
-function finish(exchange: Exchange, answer: Response): Response {
-  const { headers } = answer;
-  for (const [name, value] of Object.entries(commonHeaders(exchange))) headers.set(name, value);
-  return answer;
+async function finish(exchange: Exchange, answer: Response): Promise<Answer> {
+  const { status } = answer;
+  const headers: Record<string, string> = {};
+  answer.headers.forEach((value, name) => {
+    headers[name] = value;
+  });
+  Object.assign(headers, commonHeaders(exchange));
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  return { status, headers, body: { at: "bytes", bytes }, hangsUp: exchange.hangsUp };
 }
 
 function createProbeApp(deps: HttpDeps): ColdApp {

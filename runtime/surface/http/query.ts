@@ -8,13 +8,7 @@ import type { Exchange } from "./exchange.ts";
 /** Longer queries are decoded each time, so that the memory of `scopesByQuery` stays small. */
 const keptQueryCharsMax = 512;
 
-/** Tenant and namespace as the request named them, decoded; null where a name was not given at all. */
-type ScopeNames = {
-  tenant_id: string | null;
-  account_handle: string | null;
-  namespace_id: string | null;
-  project_handle: string | null;
-};
+const scopeParameters = ["tenant_id", "account_handle", "namespace_id", "project_handle"] as const;
 
 /**
  * The scope that the query names: `tenant_id` or its alias `account_handle`, and `namespace_id` or `project_handle`.
@@ -39,7 +33,7 @@ export function scopeOfClean(exchange: Exchange): Scope {
 type NameCheck = (name: string, what: string) => string;
 
 function parseScope({ query, surface }: Exchange, checkNamespace: NameCheck): Scope {
-  const names = parseNames(query);
+  const names = readParameters(query, scopeParameters);
   const tenant = names.tenant_id ?? names.account_handle ?? "";
   if (tenant === "") {
     throw bad("Cannot tell the tenant: add ?tenant_id=<tenant> (or account_handle) to the URL");
@@ -50,36 +44,41 @@ function parseScope({ query, surface }: Exchange, checkNamespace: NameCheck): Sc
   return surface.scopes.of(tenant, namespace);
 }
 
-function parseNames(query: string): ScopeNames {
-  const names: ScopeNames = {
-    tenant_id: null,
-    account_handle: null,
-    namespace_id: null,
-    project_handle: null,
-  };
+/** Values by name, decoded; null where a name was not given at all. */
+type ParameterValues<N extends string> = Record<N, string | null>;
+
+/**
+ * The wanted parameters of a query; unknown ones are ignored.
+ * @throws Fault "badRequest" for a repeated one, a broken escape in a value, or more parameters than anybody sends.
+ */
+export function readParameters<const N extends string>(
+  query: string,
+  wanted: readonly N[],
+): ParameterValues<N> {
+  const values = Object.fromEntries(wanted.map((name) => [name, null])) as ParameterValues<N>;
   let start = 0;
   for (let count = 0; start < query.length; count++) {
     if (count === parametersMax) throw bad(`Cannot read more than ${parametersMax} parameters`);
     const next = query.indexOf("&", start);
     const end = next === -1 ? query.length : next;
-    if (end > start) takeParameter(query.slice(start, end), names);
+    if (end > start) takeParameter(query.slice(start, end), wanted, values);
     start = end + 1;
   }
-  return names;
+  return values;
 }
 
-function takeParameter(pair: string, names: ScopeNames): void {
+function takeParameter<N extends string>(
+  pair: string,
+  wanted: readonly N[],
+  values: ParameterValues<N>,
+): void {
   const equals = pair.indexOf("=");
-  const name = tryDecodePart(equals === -1 ? pair : pair.slice(0, equals));
-  switch (name) {
-    case "tenant_id":
-    case "account_handle":
-    case "namespace_id":
-    case "project_handle":
-      // Two values for one name: whichever we took, somebody in front of us may have checked the other.
-      if (names[name] !== null) throw bad(`Cannot choose between two values of ${name}: give one`);
-      names[name] = equals === -1 ? "" : decodeValue(pair.slice(equals + 1));
-  }
+  const given = tryDecodePart(equals === -1 ? pair : pair.slice(0, equals));
+  const name = wanted.find((one) => one === given);
+  if (name === undefined) return;
+  // Two values for one name: whichever we took, somebody in front of us may have checked the other.
+  if (values[name] !== null) throw bad(`Cannot choose between two values of ${name}: give one`);
+  values[name] = equals === -1 ? "" : decodeValue(pair.slice(equals + 1));
 }
 
 function decodeValue(text: string): string {

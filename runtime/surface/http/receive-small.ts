@@ -1,12 +1,10 @@
-import { refusedBodyBytesMax } from "../../base/limits.ts";
 import {
-  type BodyReader,
-  declaredLength,
   joinChunks,
   nextChunk,
   receiveWhole,
   tooLarge,
   waitOptions,
+  watchBody,
 } from "./body-chunks.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -16,14 +14,12 @@ export type SmallUpload = { readonly exchange: Exchange; readonly limitBytes: nu
 /** Its memory counts against the upload budget until it is disposed of. */
 export type SmallBody = Disposable & { readonly bytes: Uint8Array };
 
-const noBytes = new Uint8Array(0);
-
 /**
  * Takes a body that is parsed in memory whatever its size, so all that it may become is charged first: known length,
  * else the limit.
  */
 export async function receiveSmall({ exchange, limitBytes }: SmallUpload): Promise<SmallBody> {
-  const lengthBytes = declaredLength(exchange.request);
+  const { lengthBytes } = exchange.request.body;
   if (lengthBytes !== null && lengthBytes > limitBytes) throw tooLarge(lengthBytes, limitBytes);
   const { budget } = exchange.surface;
   const chargeBytes = lengthBytes ?? Math.min(limitBytes, budget.limitBytes);
@@ -41,25 +37,17 @@ async function receiveUnknown(
   chargeBytes: number,
 ): Promise<Uint8Array> {
   const { budget, bodies } = exchange.surface;
-  const stream = exchange.request.body;
   await budget.take(chargeBytes, waitOptions(exchange));
-  if (stream === null) return noBytes;
-  const reader: BodyReader = stream.getReader();
-  const watched = bodies.begin(() => void reader.cancel().catch(() => {}));
+  const watched = watchBody(exchange);
   try {
     const chunks: Uint8Array[] = [];
     let sizeBytes = 0;
     for (;;) {
-      const chunk = await nextChunk(reader, watched);
-      const isEnd = chunk === null;
-      exchange.isBodyTaken = isEnd;
-      if (chunk !== null) sizeBytes += chunk.length;
-      if (chunk !== null && sizeBytes <= limitBytes) chunks.push(chunk);
-      exchange.hangsUp = sizeBytes > limitBytes + refusedBodyBytesMax;
-      // What is too large is read on for a while, so that the client has sent all and sees the refusal.
-      const isOver = sizeBytes > limitBytes && (isEnd || exchange.hangsUp);
-      if (isOver) throw tooLarge(sizeBytes, limitBytes);
-      if (isEnd) return joinChunks(chunks, sizeBytes);
+      const chunk = await nextChunk(exchange.request.body, watched);
+      if (chunk === null) return joinChunks(chunks, sizeBytes);
+      sizeBytes += chunk.length;
+      if (sizeBytes > limitBytes) throw tooLarge(sizeBytes, limitBytes);
+      chunks.push(chunk);
     }
   } catch (error) {
     budget.give(chargeBytes);

@@ -1,18 +1,16 @@
-import { type Sha256, sha256, startSha256 } from "../../base/digest.ts";
-import { Fault } from "../../base/fault.ts";
-import { refusedBodyBytesMax, waitingBodyBytesMax, wholeBodyBytesMax } from "../../base/limits.ts";
+import { type RunningDigest, startDigest } from "../../base/digest-function.ts";
+import { waitingBodyBytesMax, wholeBodyBytesMax } from "../../base/limits.ts";
 import type { ArtifactName } from "../../store/identity.ts";
 import type { BodyFacts, Stage, StagedBody } from "../../store/store.ts";
 import {
-  type BodyReader,
-  cutOff,
-  declaredLength,
   joinChunks,
   nextChunk,
   receiveWhole,
   tooLarge,
   waitOptions,
+  watchBody,
 } from "./body-chunks.ts";
+import { checkBytes, checkDigest, type NamedDigest, type WantedDigest } from "./body-digest.ts";
 import type { WatchedBody } from "./body-watch.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -28,6 +26,8 @@ export type Upload = {
   readonly limitBytes: number;
   /** A SHA-256 among them was declared by the client: a body with another one is refused. */
   readonly facts: BodyFacts;
+  /** The digest that the path names the body by, which counts in place of a declared one. */
+  readonly named?: NamedDigest | undefined;
 };
 
 const noBytes = new Uint8Array(0);
@@ -40,17 +40,14 @@ const noBytes = new Uint8Array(0);
 export async function receiveBody(upload: Upload): Promise<ReceivedBody> {
   const { exchange, limitBytes } = upload;
   const { budget, config } = exchange.surface;
-  const lengthBytes = declaredLength(exchange.request);
+  const { lengthBytes } = exchange.request.body;
   if (lengthBytes !== null && lengthBytes > limitBytes) throw tooLarge(lengthBytes, limitBytes);
   if (lengthBytes === 0) return inMemory(upload, noBytes, 0);
   if (lengthBytes !== null && lengthBytes <= wholeBodyBytesMax) {
     const bytes = await receiveWhole(exchange, lengthBytes);
     return inMemory(upload, bytes, lengthBytes);
   }
-  // Asking for the stream makes one, which costs more than a short body itself.
-  const stream = exchange.request.body;
-  if (stream === null) return inMemory(upload, noBytes, 0);
-  const intake = new Intake(upload, stream.getReader(), lengthBytes);
+  const intake = new Intake(upload);
   try {
     if (lengthBytes !== null && lengthBytes > config.journalBodyBytesMax)
       return await toDisk(intake);
@@ -68,7 +65,6 @@ export async function receiveBody(upload: Upload): Promise<ReceivedBody> {
 /** One body on its way in. */
 class Intake {
   readonly upload: Upload;
-  readonly reader: BodyReader;
   readonly lengthBytes: number | null;
   readonly watched: WatchedBody;
   /** What was read and is still in memory. */
@@ -77,44 +73,20 @@ class Intake {
   /** Bytes taken from the budget. */
   heldBytes = 0;
 
-  constructor(upload: Upload, reader: BodyReader, lengthBytes: number | null) {
+  constructor(upload: Upload) {
     this.upload = upload;
-    this.reader = reader;
-    this.lengthBytes = lengthBytes;
-    // A cancelled reader wakes whoever waits for it as if the body had ended.
-    this.watched = upload.exchange.surface.bodies.begin(() => void reader.cancel().catch(() => {}));
+    this.lengthBytes = upload.exchange.request.body.lengthBytes;
+    this.watched = watchBody(upload.exchange);
   }
 
   /** The next bytes, or null at the end of the body. */
   async next(): Promise<Uint8Array | null> {
     const { watched, upload } = this;
-    const chunk = await nextChunk(this.reader, watched);
-    if (chunk === null) {
-      upload.exchange.isBodyTaken = true;
-      if (this.lengthBytes !== null && this.sizeBytes !== this.lengthBytes)
-        throw cutOff(this.sizeBytes);
-      return null;
-    }
+    const chunk = await nextChunk(upload.exchange.request.body, watched);
+    if (chunk === null) return null;
     this.sizeBytes += chunk.length;
-    if (this.sizeBytes > upload.limitBytes) {
-      await this.#passOver();
-      throw tooLarge(this.sizeBytes, upload.limitBytes);
-    }
+    if (this.sizeBytes > upload.limitBytes) throw tooLarge(this.sizeBytes, upload.limitBytes);
     return chunk;
-  }
-
-  /** Reads on for a while, so that the client has sent all and sees the refusal; else we hang up. */
-  async #passOver(): Promise<void> {
-    let passedBytes = 0;
-    while (passedBytes <= refusedBodyBytesMax) {
-      const chunk = await nextChunk(this.reader, this.watched);
-      if (chunk === null) {
-        this.upload.exchange.isBodyTaken = true;
-        return;
-      }
-      passedBytes += chunk.length;
-    }
-    this.upload.exchange.hangsUp = true;
   }
 }
 
@@ -149,9 +121,8 @@ async function toDisk(intake: Intake): Promise<ReceivedBody> {
   const { budget, config } = exchange.surface;
   const stage = exchange.surface.store().stage(intake.lengthBytes ?? 0);
   try {
-    // Bun would cut the connection while a slow disk keeps the client waiting; the body watch stands in for it.
-    exchange.server.timeout(exchange.request, 0);
-    const hash = facts.sha256 === null ? null : startSha256();
+    const wanted = wantedDigest(intake.upload);
+    const hash = wanted === null ? null : startDigest(wanted.digestFunction);
     for (const chunk of intake.chunks) await writeChunk(stage, chunk, hash);
     intake.chunks = [];
     budget.give(intake.heldBytes);
@@ -160,15 +131,13 @@ async function toDisk(intake: Intake): Promise<ReceivedBody> {
     for (let chunk = await intake.next(); chunk !== null; chunk = await intake.next()) {
       await writeChunk(stage, chunk, hash);
     }
-    if (hash !== null) checkDigest(hash.digest(), facts.sha256);
+    if (hash !== null && wanted !== null) checkDigest(hash.digest(), wanted);
     if (stage.sizeBytes <= config.journalBodyBytesMax) return await readBack(intake, stage);
     const body = await stage.finish(name, facts);
     return { body, sizeBytes: body.sizeBytes, [Symbol.dispose]: () => {} };
   } catch (error) {
     stage.discard();
     throw error;
-  } finally {
-    exchange.server.timeout(exchange.request, exchange.surface.idleSeconds);
   }
 }
 
@@ -186,16 +155,20 @@ async function readBack(intake: Intake, stage: Stage): Promise<ReceivedBody> {
   return { body, sizeBytes, [Symbol.dispose]: () => budget.give(sizeBytes) };
 }
 
-async function writeChunk(stage: Stage, chunk: Uint8Array, hash: Sha256 | null): Promise<void> {
+async function writeChunk(
+  stage: Stage,
+  chunk: Uint8Array,
+  hash: RunningDigest | null,
+): Promise<void> {
   hash?.update(chunk);
   await stage.write(chunk);
 }
 
 function inMemory(upload: Upload, body: Uint8Array, heldBytes: number): ReceivedBody {
   const { budget } = upload.exchange.surface;
-  const declared = upload.facts.sha256;
+  const wanted = wantedDigest(upload);
   try {
-    if (declared !== null) checkDigest(sha256(body), declared);
+    if (wanted !== null) checkBytes(body, wanted);
   } catch (error) {
     budget.give(heldBytes);
     throw error;
@@ -203,13 +176,8 @@ function inMemory(upload: Upload, body: Uint8Array, heldBytes: number): Received
   return { body, sizeBytes: body.length, [Symbol.dispose]: () => budget.give(heldBytes) };
 }
 
-function checkDigest(actual: Uint8Array, declared: Uint8Array | null): void {
-  if (declared === null || Buffer.compare(actual, declared) === 0) return;
-  const [actualHex, declaredHex] = [actual, declared].map((bytes) =>
-    Buffer.from(bytes).toString("hex"),
-  );
-  throw new Fault(
-    "checksumMismatch",
-    `Cannot store the body: its SHA-256 is ${actualHex}, but ${declaredHex} was declared`,
-  );
+function wantedDigest({ facts, named }: Upload): WantedDigest | null {
+  if (named !== undefined) return { ...named, by: "path" };
+  if (facts.sha256 === null) return null;
+  return { digestFunction: "sha256", bytes: facts.sha256, by: "header" };
 }

@@ -5,7 +5,9 @@ import type { Result } from "../../observe/metrics.ts";
 import { clientOf } from "../../observe/metrics-client.ts";
 import type { ArtifactName } from "../../store/identity.ts";
 import type { Attributes, BodyFacts, Change, Manifest, Outcome, Store } from "../../store/store.ts";
+import type { Answer } from "../../wire/http1/answer.ts";
 import { asStoreFault, emptyAnswer, hangUpWhenLong } from "./answer.ts";
+import type { NamedDigest } from "./body-digest.ts";
 import { checksumHeader, declaredChecksum } from "./checksum.ts";
 import type { Exchange } from "./exchange.ts";
 import { receiveBody } from "./receive.ts";
@@ -18,23 +20,26 @@ export type UploadRule = {
   readonly storedStatus: number;
   /** Status for what was there already and stays as it is. */
   readonly existsStatus: number;
+  /** The digest that the path names the body by: checked in place of a declared one, which is not read then. */
+  readonly named?: NamedDigest;
+  /** What the client sent with the body and gets back with it; see `returned-headers.ts`. */
+  readonly attributes?: Attributes;
 };
 
-const noAttributes: Attributes = {};
-
 /**
- * Stores a body under a key that keeps its first one. What exists is answered at once, with the body unread.
- * The checksum is read before that, so that a broken client hears of it every time.
+ * Stores a body by the rule of its kind. Where the first one stays, what exists is answered at once, with the body
+ * unread. The checksum is read before that, so that a broken client hears of it every time.
  */
 export function storeArtifact(
   exchange: Exchange,
   target: ArtifactTarget,
   rule: UploadRule,
-): Response | Promise<Response> {
+): Answer | Promise<Answer> {
   exchange.target = target;
-  const declaredSha256 = declaredChecksum(exchange.request);
+  const { headers } = exchange.request;
+  const declaredSha256 = rule.named === undefined ? declaredChecksum(headers) : null;
   const store = exchange.surface.store();
-  if (findArtifact(store, target.name) === null) {
+  if (rule.kind.rule === "lastWins" || findArtifact(store, target.name) === null) {
     return receiveAndCommit({ exchange, target, rule, declaredSha256, store });
   }
   countWrite(exchange, rule.kind, "exists", 0);
@@ -50,18 +55,18 @@ type ArtifactUpload = {
   readonly store: Store;
 };
 
-async function receiveAndCommit(upload: ArtifactUpload): Promise<Response> {
+async function receiveAndCommit(upload: ArtifactUpload): Promise<Answer> {
   const { exchange, target, rule, declaredSha256, store } = upload;
-  const { kind, limitBytes } = rule;
+  const { kind, limitBytes, named, attributes: given } = rule;
   const { name } = target;
   const facts: BodyFacts = {
     kind: kind.kind,
-    sha256: declaredSha256,
-    attributes: declaredSha256 === null ? noAttributes : checksumAttribute(declaredSha256),
+    sha256: named?.digestFunction === "sha256" ? named.bytes : declaredSha256,
+    attributes: { ...given, ...checksumAttribute(declaredSha256) },
     writer: "",
   };
   try {
-    using received = await receiveBody({ exchange, name, limitBytes, facts });
+    using received = await receiveBody({ exchange, name, limitBytes, facts, named });
 
     const { body } = received;
     const { rule: writeRule, contentType } = kind;
@@ -121,7 +126,11 @@ export function resultOf(error: unknown): Result {
       return "too_large";
     case "badRequest":
     case "checksumMismatch":
+    case "mediaType":
+    case "unprocessable":
       return "rejected";
+    case "missing":
+      return "not_found";
     case "clientClosed":
     case "timeout":
       return "client_aborted";
@@ -133,6 +142,7 @@ export function resultOf(error: unknown): Result {
   }
 }
 
-function checksumAttribute(sha256: Uint8Array): Attributes {
+function checksumAttribute(sha256: Uint8Array | null): Attributes {
+  if (sha256 === null) return {};
   return { [checksumHeader]: Buffer.from(sha256).toString("hex") };
 }

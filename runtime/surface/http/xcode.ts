@@ -1,6 +1,7 @@
 import { checkId, decodeSegment } from "../../catalog/id.ts";
 import { xcodeBlob } from "../../catalog/kinds.ts";
 import { type ArtifactTarget, artifactTarget } from "../../catalog/target.ts";
+import type { Answer } from "../../wire/http1/answer.ts";
 import { sendArtifact } from "./download.ts";
 import { defineRoute, type Exchange, type Protocol } from "./exchange.ts";
 import { scopeOfQuery } from "./query.ts";
@@ -22,11 +23,11 @@ function targetOf(exchange: Exchange, action: "read" | "write"): ArtifactTarget 
   return artifactTarget(action, { producer: xcodeBlob.producer, scope, key: `blob/${id}` });
 }
 
-function read(exchange: Exchange): Response | Promise<Response> {
+function read(exchange: Exchange): Answer | Promise<Answer> {
   return sendArtifact(exchange, targetOf(exchange, "read"), xcodeBlob);
 }
 
-function write(exchange: Exchange): Response | Promise<Response> {
+function write(exchange: Exchange): Answer | Promise<Answer> {
   return storeArtifact(exchange, targetOf(exchange, "write"), {
     kind: xcodeBlob,
     limitBytes: exchange.surface.config.xcodeBytesMax,

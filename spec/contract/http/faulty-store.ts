@@ -19,6 +19,7 @@ export function withFaults(store: Store, faults: Faults): Store {
     if (fault !== null) throw fault;
   };
   return {
+    uploads: store.uploads,
     state: () => store.state(),
     find(name) {
       orThrow(faults.find);

@@ -40,9 +40,9 @@ test("a download that is cut books no bytes, and one that is read slowly is book
   await using server = await startServer();
   await put(server, "large", patterned(64 * MiB));
   await using cut = await connect(server.port);
+  cut.pause();
   await cut.send(head(`GET ${target("large")}`, "User-Agent: curl/8"));
   await eventually("it is under way", () => server.life.httpInflight === 1);
-  cut.pause();
   await using slow = await connect(server.port);
   slow.pause();
   await slow.send(head(`GET ${target("large")}`, "User-Agent: Bazel"));

@@ -142,7 +142,7 @@ test("peer routes and routes that do not exist are 404 with a JSON body", async 
     "/api/cache",
     "/api/cache/cas",
     "/api/cache/nothing/x",
-    "/api/cache/module/start",
+    "/api/cache/modules/start",
     "/v1/artifact",
     "/v1/config",
     "/up/",

@@ -219,7 +219,7 @@ describe("problems", () => {
       "KURA_AUTH_ENABLED",
       "KURA_AUTH_JWT_PUBLIC_KEY",
       "KURA_AUTH_SOMETHING_NEW",
-      "KURA_PUBLIC_TLS_CERT_PATH",
+      "KURA_PUBLIC_TLS_CA_CERT_PATH",
       "KURA_INTERNAL_TLS_CA_CERT_PATH",
       "KURA_GRPC_TLS_KEY_PATH",
     ];
@@ -231,10 +231,36 @@ describe("problems", () => {
     expect(load(off).problems).toEqual([]);
   });
 
-  test("every protective setting of the table is one that this version does not have", () => {
-    for (const [, { name, since }] of entries()) {
-      if (protectivePatterns.some((pattern) => pattern.test(name))) expect(since).toBe("planned");
-    }
+  test("every protective setting of the table that this version has may be set", () => {
+    const had = entries()
+      .map(([, setting]) => setting)
+      .filter(({ name }) => protectivePatterns.some((pattern) => pattern.test(name)))
+      .filter(({ since }) => since === "now");
+    expect(had.map(({ name }) => name)).toEqual([
+      "KURA_PUBLIC_TLS_CERT_PATH",
+      "KURA_PUBLIC_TLS_KEY_PATH",
+    ]);
+    const env = Object.fromEntries(had.map(({ name }) => [name, "/a/file.pem"]));
+    expect(load(env)).toMatchObject({ problems: [], warnings: [] });
+  });
+
+  test.each([
+    ["KURA_PUBLIC_TLS_CERT_PATH", "KURA_PUBLIC_TLS_KEY_PATH"],
+    ["KURA_PUBLIC_TLS_KEY_PATH", "KURA_PUBLIC_TLS_CERT_PATH"],
+  ])("%s without the other one is told", (present, missing) => {
+    expect(load({ [present]: "/a/file.pem" }).problems).toEqual([
+      `${missing}: missing; ${present} needs it`,
+    ]);
+  });
+
+  test("the TLS port collides with another one only when it is opened", () => {
+    expect(load({ KURA_PORT: "4443" }).problems).toEqual([]);
+    const env = {
+      KURA_PORT: "4443",
+      KURA_PUBLIC_TLS_CERT_PATH: "/a/cert.pem",
+      KURA_PUBLIC_TLS_KEY_PATH: "/a/key.pem",
+    };
+    expect(load(env).problems).toEqual(["KURA_HTTPS_PORT: 4443 is already the port of KURA_PORT"]);
   });
 });
 
@@ -245,6 +271,7 @@ describe("warnings", () => {
     ["did you mean KURA_MEMORY_SOFT_LIMIT_BYTES?", { KURA_MEMORY_SOFT_LIMIT: "1" }],
     ["`kura inspect config` lists them all", { KURA_COMPLETELY_DIFFERENT_THING_X: "1" }],
     ["known but this version does not use it yet", { KURA_PEERS: "http://127.0.0.1:1" }],
+    ["is not opened without KURA_PUBLIC_TLS_CERT_PATH", { KURA_HTTPS_PORT: "4444" }],
     ["known but this version does not use it yet", { KURA_EXTENSION_SIGNER_A_SECRET: "x" }],
     ["belongs to the reference implementation", { KURA_TOKIO_WORKER_THREADS: "2" }],
     ["of memory found here", { KURA_MEMORY_HARD_LIMIT_BYTES: "1TiB" }],

@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test";
 import fs from "node:fs";
 import path from "node:path";
+import { systemClock } from "../../../../runtime/base/clock.ts";
 import { systemRandom } from "../../../../runtime/base/random.ts";
 import { realDisk } from "../../../../runtime/base/real-disk.ts";
+import { createLog } from "../../../../runtime/observe/log.ts";
 import {
   claimAdminSocket,
   dropAdminSocket,
@@ -22,13 +24,8 @@ function makeFolder(name = "") {
 function serve(folder: string) {
   const socketPath = claimAdminSocket({ disk: realDisk, random: systemRandom, dataDir: folder });
   const answer = () => new Response("here");
-  const options = {
-    idleTimeout: 10,
-    maxRequestBodySize: 1,
-    development: false,
-    error: answer,
-  } as const;
-  return { socketPath, server: listenAdmin(socketPath, options, answer) };
+  const log = createLog({ clock: systemClock, level: "info", repeatWindowMs: 0, write: () => {} });
+  return { socketPath, server: listenAdmin(socketPath, answer, log) };
 }
 
 const ask = async (unix: string) => (await fetch("http://kura/", { unix })).text();

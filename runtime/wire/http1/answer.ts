@@ -1,0 +1,112 @@
+import { assert, unreachable } from "../../base/assert.ts";
+import type { DiskFile } from "../../base/disk.ts";
+
+/** What is sent back for a request. */
+export type Answer = {
+  readonly status: number;
+  /** Names are lower-case; values are Latin-1 without line ends. Content-Length, Date and Connection are added. */
+  readonly headers: Record<string, string>;
+  readonly body: AnswerBody;
+  /** The connection ends after this answer. */
+  readonly hangsUp?: boolean;
+  /** Told once, when the answer has left this process whole (true) or never will (false). */
+  onEnd?: (isDelivered: boolean) => void;
+};
+
+export type AnswerBody =
+  /** No bytes; `lengthBytes` is what a GET would have had, for answers to HEAD. */
+  | { readonly at: "none"; readonly lengthBytes?: number }
+  /** Up to 256 KiB are copied before anything else runs; longer ones must stay unchanged until they are sent. */
+  | { readonly at: "bytes"; readonly bytes: Uint8Array }
+  /** A stretch of a file that is known to be there; `close` is called when it is no longer needed. */
+  | {
+      readonly at: "file";
+      readonly file: DiskFile;
+      readonly startBytes: number;
+      readonly endBytes: number;
+      readonly close: () => void;
+    }
+  /** The connection is cut before a status: any answer would be a lie. */
+  | { readonly at: "cut" };
+
+export const noBody: AnswerBody = { at: "none" };
+
+const reasons: Readonly<Record<number, string>> = {
+  200: "OK",
+  201: "Created",
+  202: "Accepted",
+  204: "No Content",
+  206: "Partial Content",
+  400: "Bad Request",
+  401: "Unauthorized",
+  402: "Payment Required",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  409: "Conflict",
+  413: "Content Too Large",
+  414: "URI Too Long",
+  415: "Unsupported Media Type",
+  416: "Range Not Satisfiable",
+  417: "Expectation Failed",
+  421: "Misdirected Request",
+  422: "Unprocessable Content",
+  429: "Too Many Requests",
+  431: "Request Header Fields Too Large",
+  500: "Internal Server Error",
+  501: "Not Implemented",
+  503: "Service Unavailable",
+  505: "HTTP Version Not Supported",
+  507: "Insufficient Storage",
+};
+
+const statusLines = new Map(
+  Object.entries(reasons).map(([status, reason]) => [
+    Number(status),
+    `HTTP/1.1 ${status} ${reason}\r\n`,
+  ]),
+);
+
+const lineEnds = /[\r\n\0]/;
+const statusNoContent = 204;
+const statusNotModified = 304;
+
+/** Bytes of the body that a GET gets. */
+export function bodyLength({ body }: Answer): number {
+  switch (body.at) {
+    case "none":
+      return body.lengthBytes ?? 0;
+    case "bytes":
+      return body.bytes.length;
+    case "file":
+      return body.endBytes - body.startBytes;
+    case "cut":
+      return 0;
+    default:
+      return unreachable(body);
+  }
+}
+
+/** Gives back what a body holds that is not going to be sent. */
+export function closeBody({ body }: Answer): void {
+  if (body.at === "file") body.close();
+}
+
+/** The head of an answer as it goes over the wire, in Latin-1. `date` is a whole header line. */
+export function writeHead(
+  answer: Answer,
+  { lengthBytes, hangsUp, date }: { lengthBytes: number; hangsUp: boolean; date: string },
+): string {
+  const { status, headers } = answer;
+  let head = statusLines.get(status) ?? `HTTP/1.1 ${status} \r\n`;
+  for (const name in headers) {
+    const value = headers[name] ?? "";
+    assert(!lineEnds.test(value), "no value of a header can end its line");
+    head += `${name}: ${value}\r\n`;
+  }
+  if (status !== statusNoContent && status !== statusNotModified) {
+    head += `content-length: ${lengthBytes}\r\n`;
+  }
+  return hangsUp ? `${head}${date}connection: close\r\n\r\n` : `${head}${date}\r\n`;
+}

@@ -1,0 +1,145 @@
+import { Fault } from "../../base/fault.ts";
+import { ChunkDecoder } from "./chunks.ts";
+import { bodyQueueBytesMax } from "./limits.ts";
+
+type Waiter = { resolve: (chunk: Uint8Array | null) => void; reject: (fault: Fault) => void };
+
+/** What a body tells the connection it comes over. */
+export type BodyEvents = {
+  /** Somebody wants bytes: a client that waits for 100 Continue is told to go on, and reading goes on. */
+  readonly wanted: () => void;
+  /** More has come than is being taken: stop reading for a while. */
+  readonly crowded: () => void;
+};
+
+/**
+ * The body of a request on its way in. Chunks are views of what came from the socket and belong to whoever takes them.
+ * A body is read once, by one reader.
+ */
+export class RequestBody {
+  /** Content-Length, 0 when there is no body; null when it is chunked. */
+  readonly lengthBytes: number | null;
+  readonly #events: BodyEvents;
+  readonly #decoder: ChunkDecoder | null;
+  #leftBytes: number;
+  #queue: Uint8Array[] = [];
+  #queuedBytes = 0;
+  #waiter: Waiter | null = null;
+  #fault: Fault | null = null;
+  #isDiscarded = false;
+  #receivedBytes = 0;
+
+  constructor(lengthBytes: number | null, events: BodyEvents) {
+    this.lengthBytes = lengthBytes;
+    this.#events = events;
+    this.#leftBytes = lengthBytes ?? 0;
+    this.#decoder = lengthBytes === null ? new ChunkDecoder() : null;
+  }
+
+  /** All of it has come from the client. */
+  get isReceived(): boolean {
+    return this.#decoder === null ? this.#leftBytes === 0 : this.#decoder.isEnded;
+  }
+
+  /** It has come and was taken, to its end: nothing of it is left on the connection or in memory. */
+  get isTaken(): boolean {
+    return this.isReceived && this.#queuedBytes === 0;
+  }
+
+  /** Bytes that have come, without the framing. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  /** The whole body if it has come in one piece, which most small ones do; else null, and nothing was taken. */
+  takeWhole(): Uint8Array | null {
+    if (this.#queue.length !== 1 || !this.isReceived) return null;
+    const [whole = null] = this.#queue;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    return whole;
+  }
+
+  /**
+   * The next bytes, or null at the end.
+   * @throws Fault "clientClosed" when the connection ended before the body, "badRequest" when its chunks are
+   * malformed, or what `stop` was called with.
+   */
+  next(): Promise<Uint8Array | null> {
+    if (this.#fault !== null) return Promise.reject(this.#fault);
+    const chunk = this.#queue.shift();
+    if (chunk !== undefined) {
+      this.#queuedBytes -= chunk.length;
+      if (this.#queuedBytes < bodyQueueBytesMax) this.#events.wanted();
+      return Promise.resolve(chunk);
+    }
+    if (this.isReceived) return Promise.resolve(null);
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | null>();
+    this.#waiter = { resolve, reject };
+    this.#events.wanted();
+    return promise;
+  }
+
+  /** Wakes the reader with a fault, for good. */
+  stop(fault: Fault): void {
+    this.#fault ??= fault;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    waiter?.reject(fault);
+  }
+
+  /** Nobody will read it: what comes of it is dropped. */
+  discard(): void {
+    this.#isDiscarded = true;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    if (!this.isReceived) this.#events.wanted();
+  }
+
+  /** Takes bytes from the connection; returns how many of them were the body's. -1: the framing is broken. */
+  feed(bytes: Uint8Array): number {
+    if (this.#decoder !== null) return this.#feedChunked(bytes, this.#decoder);
+    if (bytes.length <= this.#leftBytes) {
+      this.#leftBytes -= bytes.length;
+      this.#accept(bytes);
+      return bytes.length;
+    }
+    const count = this.#leftBytes;
+    this.#leftBytes = 0;
+    if (count > 0) this.#accept(bytes.subarray(0, count));
+    return count;
+  }
+
+  #feedChunked(bytes: Uint8Array, decoder: ChunkDecoder): number {
+    const count = decoder.decode(bytes, (data) => this.#accept(data));
+    if (count === -1) {
+      this.stop(new Fault("badRequest", "Cannot read the body: its chunks are malformed"));
+    } else if (decoder.isEnded) {
+      this.#end();
+    }
+    return count;
+  }
+
+  #accept(chunk: Uint8Array): void {
+    this.#receivedBytes += chunk.length;
+    if (this.#isDiscarded || this.#fault !== null) return;
+    const waiter = this.#waiter;
+    if (waiter !== null) {
+      this.#waiter = null;
+      waiter.resolve(chunk);
+      return;
+    }
+    this.#queue.push(chunk);
+    this.#queuedBytes += chunk.length;
+    if (this.#queuedBytes >= bodyQueueBytesMax && !this.isReceived) this.#events.crowded();
+  }
+
+  /** The last chunk had no bytes, so whoever waits for some is told. */
+  #end(): void {
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    waiter?.resolve(null);
+  }
+}

@@ -1,0 +1,45 @@
+import type { Answer } from "./answer.ts";
+import type { RequestBody } from "./body.ts";
+import type { RequestHead } from "./head.ts";
+import type { HeaderList } from "./headers.ts";
+import type { HttpRequest } from "./request.ts";
+
+/** One request and what became of it. */
+export class Call implements HttpRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly headers: HeaderList;
+  readonly body: RequestBody;
+  readonly keepsAlive: boolean;
+  /** The client waits for 100 Continue. */
+  waits: boolean;
+  /** Its body cannot be followed to its end, so nobody knows where the next request begins. */
+  isBroken = false;
+  answer: Answer | null = null;
+  /** The connection ends after the answer. */
+  hangsUp = false;
+  /** The answer has gone, or never will. */
+  isOver = false;
+  #abort: AbortController | null = null;
+  #isAborted = false;
+
+  constructor(head: RequestHead, body: RequestBody) {
+    this.method = head.method;
+    this.target = head.target;
+    this.headers = head.headers;
+    this.keepsAlive = head.keepsAlive;
+    this.waits = head.waits;
+    this.body = body;
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#isAborted) this.#abort.abort();
+    return this.#abort.signal;
+  }
+
+  abort(): void {
+    this.#isAborted = true;
+    this.#abort?.abort();
+  }
+}

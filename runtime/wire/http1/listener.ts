@@ -1,0 +1,119 @@
+import type { Clock, Timer } from "../../base/clock.ts";
+import { second } from "../../base/units.ts";
+import { Connection, type ConnectionHost, type HttpHandler } from "./connection.ts";
+import { sweepPeriodMs } from "./limits.ts";
+
+export type ListenerOptions = {
+  readonly hostname: string;
+  readonly port: number;
+  readonly handler: HttpHandler;
+  readonly clock: Clock;
+  /** Silence between requests that ends a connection. */
+  readonly idleMsMax: number;
+  /** PEM texts. Absent: plain HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** Lets a second listener have the port too, to take over from this one. */
+  readonly reusePort?: boolean;
+};
+
+export type HttpListener = {
+  readonly port: number;
+  /** Requests whose answer has not been sent to its end. */
+  readonly pendingRequests: number;
+  readonly connectionCount: number;
+  /** Accepts nobody any more and ends each connection after the request it is at; `isAtOnce` cuts those too. */
+  stop(isAtOnce: boolean): void;
+};
+
+/**
+ * Serves HTTP/1.1 on a port, in the clear or over TLS.
+ * @throws the system's error when the port cannot be bound (EADDRINUSE and others).
+ */
+export function listenHttp(options: ListenerOptions): HttpListener {
+  const { hostname, port, clock, handler, idleMsMax, tls, reusePort = false } = options;
+  const connections = new Set<Connection>();
+  let pendingRequests = 0;
+  let isStopping = false;
+  const host: ConnectionHost = {
+    handler,
+    clock,
+    idleMsMax,
+    isTls: tls !== undefined,
+    date: dateLine(clock),
+    isStopping: () => isStopping,
+    requestStarted() {
+      pendingRequests += 1;
+    },
+    requestEnded() {
+      pendingRequests -= 1;
+    },
+  };
+  const place = {
+    hostname,
+    port,
+    // Missing from the types of Bun 1.4.5, and obeyed all the same (a spec keeps it).
+    reusePort,
+    allowHalfOpen: true,
+    ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
+  };
+  const listener = Bun.listen<Connection>({ ...place, socket: socketEvents(connections, host) });
+  const sweep: Timer = clock.every(sweepPeriodMs, () => {
+    const nowMs = clock.monotonicMs();
+    for (const connection of connections) connection.sweep(nowMs);
+    if (isStopping && connections.size === 0) sweep.cancel();
+  });
+  return {
+    port: listener.port,
+    get pendingRequests() {
+      return pendingRequests;
+    },
+    get connectionCount() {
+      return connections.size;
+    },
+    stop(isAtOnce) {
+      if (!isStopping) listener.stop(false);
+      isStopping = true;
+      for (const connection of connections) connection.stop(isAtOnce);
+    },
+  };
+}
+
+type Events = Bun.SocketHandler<Connection>;
+
+function socketEvents(connections: Set<Connection>, host: ConnectionHost): Events {
+  return {
+    open(socket) {
+      // A small answer must not wait for the acknowledgement of the one before.
+      socket.setNoDelay(true);
+      const connection = new Connection(socket, host);
+      socket.data = connection;
+      connections.add(connection);
+    },
+    data: (socket, bytes) => socket.data.received(bytes),
+    drain: (socket) => socket.data?.drained(),
+    end: (socket) => socket.data?.halfClosed(),
+    close(socket) {
+      const connection = socket.data;
+      if (connection === undefined) return;
+      connections.delete(connection);
+      connection.closed();
+    },
+    // Every error is followed by `close`, which is all that we need to know.
+    error: () => {},
+  };
+}
+
+/** The Date header, made once a second: RFC 9110 section 6.6.1 wants it in every answer. */
+function dateLine(clock: Clock): () => string {
+  let line = "";
+  let madeSecond = -1;
+  return () => {
+    const nowMs = clock.wallMs();
+    const nowSecond = Math.floor(nowMs / second);
+    if (nowSecond !== madeSecond) {
+      madeSecond = nowSecond;
+      line = `date: ${new Date(nowMs).toUTCString()}\r\n`;
+    }
+    return line;
+  };
+}

@@ -1,0 +1,185 @@
+import { assert } from "../../base/assert.ts";
+import type { AnswerBody } from "./answer.ts";
+import { writeLatin1 } from "./latin1.ts";
+import {
+  joinedBodyBytesMax,
+  nudgeBytesMax,
+  sendFileBytesMax,
+  sendPieceBytesMax,
+  sendTurnBytesMax,
+} from "./limits.ts";
+import type { Socket } from "./socket.ts";
+
+type FileBody = Extract<AnswerBody, { at: "file" }>;
+
+/** One for all connections: what does not fit into a socket at once is copied out of it. */
+const scratch = Buffer.allocUnsafeSlow(joinedBodyBytesMax + 32 * 1024);
+
+/**
+ * Writes one answer at a time into a socket, as fast as the other side takes it and without holding more than what a
+ * single write left over.
+ *
+ * A file is sent by the kernel. When the socket is full the kernel says so to us, but not to Bun, which tells of new
+ * room only after a short write of its own. So a few bytes are written the ordinary way: either they go, and there was
+ * room after all, or Bun watches the socket from then on (measured on 1.4.5). Where the kernel cannot send at all, the
+ * same bytes carry the whole body, slowly but surely.
+ */
+export class Outgoing {
+  readonly #socket: Socket;
+  readonly #isTls: boolean;
+  readonly #onDone: (isDelivered: boolean) => void;
+  #rest: Uint8Array | null = null;
+  #file: FileBody | null = null;
+  #fileAtBytes = 0;
+  #isBusy = false;
+  /** Counts up with everything that went out: a sender that stands still is given up by its connection. */
+  progress = 0;
+
+  /** `onDone` is called once for each answer, perhaps before `send` returns. */
+  constructor(socket: Socket, isTls: boolean, onDone: (isDelivered: boolean) => void) {
+    this.#socket = socket;
+    this.#isTls = isTls;
+    this.#onDone = onDone;
+  }
+
+  get isBusy(): boolean {
+    return this.#isBusy;
+  }
+
+  send(head: string, body: AnswerBody): void {
+    assert(!this.#isBusy, "one answer goes out at a time");
+    this.#isBusy = true;
+    const headBytes = writeLatin1(scratch, head, 0);
+    switch (body.at) {
+      case "bytes":
+        this.#sendBytes(headBytes, body.bytes);
+        break;
+      case "file":
+        this.#file = body;
+        this.#fileAtBytes = body.startBytes;
+        this.#write(scratch.subarray(0, headBytes));
+        break;
+      default:
+        this.#write(scratch.subarray(0, headBytes));
+    }
+    this.#goOn();
+  }
+
+  /** An interim answer, between others. */
+  sendInterim(text: string): void {
+    assert(!this.#isBusy, "nothing else is going out");
+    this.#write(scratch.subarray(0, writeLatin1(scratch, text, 0)));
+  }
+
+  /** The socket has room again. */
+  drain(): void {
+    const rest = this.#rest;
+    if (rest !== null) {
+      this.#rest = null;
+      this.#write(rest);
+    }
+    this.#goOn();
+  }
+
+  /** The connection is gone. */
+  abandon(): void {
+    this.#rest = null;
+    if (this.#isBusy) this.#end(false);
+  }
+
+  #sendBytes(headBytes: number, bytes: Uint8Array): void {
+    if (bytes.length <= joinedBodyBytesMax) {
+      scratch.set(bytes, headBytes);
+      this.#write(scratch.subarray(0, headBytes + bytes.length));
+      return;
+    }
+    this.#write(scratch.subarray(0, headBytes));
+    this.#write(bytes);
+  }
+
+  /** What the socket does not take is kept; from the scratch buffer as a copy, since others will use it. */
+  #write(bytes: Uint8Array): void {
+    if (this.#rest !== null) {
+      this.#rest = Buffer.concat([this.#rest, bytes]);
+      return;
+    }
+    const count = Math.max(0, this.#socket.write(bytes));
+    this.progress += count;
+    if (count === bytes.length) return;
+    const left = bytes.subarray(count);
+    this.#rest = bytes.buffer === scratch.buffer ? new Uint8Array(left) : left;
+  }
+
+  /** Sends what the socket takes now, and ends the answer when nothing is left of it. */
+  #goOn(): void {
+    if (!this.#isBusy || this.#rest !== null) return;
+    const file = this.#file;
+    if (file !== null && !this.#sendFile(file)) return;
+    this.#end(true);
+  }
+
+  /** False while there is more to come. */
+  #sendFile(body: FileBody): boolean {
+    let turnBytes = 0;
+    while (this.#fileAtBytes < body.endBytes) {
+      const count = this.#sendPiece(body);
+      if (count < 0) return false;
+      this.#fileAtBytes += count;
+      this.progress += count;
+      turnBytes += count;
+      if (turnBytes >= sendTurnBytesMax && this.#fileAtBytes < body.endBytes) {
+        setImmediate(() => this.#goOn());
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Bytes of the file that went; -1 when the rest must wait or will never go. */
+  #sendPiece({ file, endBytes }: FileBody): number {
+    const leftBytes = endBytes - this.#fileAtBytes;
+    const socket = this.#kernelSocket(file);
+    if (socket === null) return this.#copyPiece(file, leftBytes);
+    const range = { atBytes: this.#fileAtBytes, bytes: Math.min(leftBytes, sendFileBytesMax) };
+    const count = file.sendTo?.(socket, range) ?? -1;
+    if (count > 0) return count;
+    return this.#copyPiece(file, count === 0 ? 0 : Math.min(leftBytes, nudgeBytesMax));
+  }
+
+  /** The descriptor into which the kernel may send this file; null where bytes have to pass through here. */
+  #kernelSocket(file: FileBody["file"]): number | null {
+    if (this.#isTls || file.sendTo === undefined) return null;
+    return this.#socket.fd ?? null;
+  }
+
+  /** Reads and writes one piece; what the socket does not take is kept and counts as gone. */
+  #copyPiece(file: FileBody["file"], wishBytes: number): number {
+    const length = Math.min(wishBytes, sendPieceBytesMax);
+    const piece = scratch.subarray(0, length);
+    if (length === 0 || file.read(piece, this.#fileAtBytes) !== length) {
+      // The file is shorter than it was vouched for: cut, because what was promised cannot be sent.
+      this.#socket.terminate();
+      return -1;
+    }
+    const count = Math.max(0, this.#socket.write(piece));
+    if (count === length) return length;
+    // By the kernel the rest of the piece goes as well; over TLS it has to be kept.
+    if (this.#kernelSocket(file) !== null) {
+      this.#fileAtBytes += count;
+      this.progress += count;
+      return -1;
+    }
+    this.#rest = new Uint8Array(piece.subarray(count));
+    this.#fileAtBytes += length;
+    this.progress += count;
+    return -1;
+  }
+
+  #end(isDelivered: boolean): void {
+    this.#isBusy = false;
+    const file = this.#file;
+    this.#file = null;
+    file?.close();
+    this.#onDone(isDelivered);
+  }
+}

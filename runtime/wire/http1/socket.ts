@@ -1,0 +1,15 @@
+/** The part of Bun's socket that the engine uses. */
+export type Socket = {
+  /** Missing from the types of Bun 1.4.5, and there all the same. */
+  readonly fd?: number;
+  /** Bytes taken, fewer than given when the socket is full; negative when it is closed. */
+  write(bytes: Uint8Array): number;
+  /** Sends our end of the connection; the other side may go on. */
+  shutdown(): void;
+  end(): void;
+  /** Closes at once, both sides. */
+  terminate(): void;
+  pause(): void;
+  resume(): void;
+  setNoDelay(isOn: boolean): boolean;
+};
