@@ -102,7 +102,8 @@ async function compile(outfile: string, target: Target | null): Promise<void> {
   const result = await Bun.build({
     entrypoints: entryPoints.map((entry) => path.join(root, entry)),
     root,
-    compile: { outfile, ...compiler },
+    // Settings come from the environment and nowhere else: not from files that lie where the node was started.
+    compile: { outfile, autoloadDotenv: false, autoloadBunfig: false, ...compiler },
     target: "bun",
     format: "esm",
     // Made by the engine of this machine, and nobody here could see whether another one takes it.

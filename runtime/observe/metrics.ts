@@ -85,6 +85,7 @@ export class Metrics {
   readonly #writes: CounterGrid;
   readonly #writeBytes: CounterGrid;
   readonly #nxTroubles: CounterGrid;
+  readonly #metroTroubles: CounterGrid;
   readonly #turborepoEvents: CounterGrid;
   readonly #parts: CounterGrid;
 
@@ -132,6 +133,11 @@ export class Metrics {
       "Troubles that Nx was told as a miss or as read-only.",
       [axis("method", nxMethods), axis("reason", nxTroubles)],
     );
+    this.#metroTroubles = grid(
+      "kura_metro_softened_total",
+      "Troubles that Metro was told as a miss.",
+      [axis("reason", nxTroubles)],
+    );
     this.#turborepoEvents = grid(
       "kura_turborepo_events_total",
       "Hits and misses as Turborepo reports them; those of its local cache reach us only this way.",
@@ -172,6 +178,10 @@ export class Metrics {
 
   nxSoftened(method: "GET" | "PUT", reason: NxTrouble): void {
     this.#nxTroubles.add(nxMethods.indexOf(method), nxTroubles.indexOf(reason), 0, 1);
+  }
+
+  metroSoftened(reason: NxTrouble): void {
+    this.#metroTroubles.add(nxTroubles.indexOf(reason), 0, 0, 1);
   }
 
   part(result: Result): void {

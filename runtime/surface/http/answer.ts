@@ -34,8 +34,8 @@ const statusByCode: Readonly<Record<FaultCode, number>> = {
   locked: 500,
 };
 
-/** Nx fails the build over these, so it is told a miss or "read-only" instead. @source clients.md 4. */
-const softenedForNx: Readonly<Partial<Record<FaultCode, NxTrouble>>> = {
+/** Nx and Metro fail the build over these, so they are told a miss or, Nx, "read-only" instead. @source clients.md 4. */
+const softened: Readonly<Partial<Record<FaultCode, NxTrouble>>> = {
   overloaded: "overloaded",
   full: "full",
   unavailable: "unavailable",
@@ -69,6 +69,9 @@ export function refuse(exchange: Exchange, fault: Fault): Answer {
   if (fault.code === "timeout" || fault.code === "clientClosed") exchange.hangsUp = true;
   const status = statusByCode[fault.code];
   if (exchange.route.form === "nx") return refuseNx(exchange, fault, status);
+  if (exchange.route.form === "metro" && isSoftenedForMetro(exchange, fault)) {
+    return jsonAnswer(exchange, 404, publicMessage(fault));
+  }
   const extra = needsRetryAfter(exchange, fault) ? { "retry-after": retryAfter(exchange) } : {};
   return jsonAnswer(exchange, status, publicMessage(fault), extra);
 }
@@ -91,12 +94,23 @@ function publicMessage(fault: Fault): string {
 const storeFaultMessage = "The store cannot serve this request now: see the log of the node";
 
 function refuseNx(exchange: Exchange, fault: Fault, status: number): Answer {
-  const trouble = softenedForNx[fault.code];
+  const trouble = softened[fault.code];
   const message = publicMessage(fault);
   if (trouble === undefined) return textAnswer(exchange, status, message);
   const isWrite = exchange.method === "PUT";
   exchange.surface.metrics.nxSoftened(isWrite ? "PUT" : "GET", trouble);
   return textAnswer(exchange, isWrite ? 403 : 404, message);
+}
+
+/**
+ * Metro 0.83 takes any answer to an upload, but a download that is neither 200 nor 404 ends its build (measured, kept
+ * by a spec).
+ */
+function isSoftenedForMetro(exchange: Exchange, fault: Fault): boolean {
+  const trouble = softened[fault.code];
+  if (trouble === undefined || exchange.method === "PUT") return false;
+  exchange.surface.metrics.metroSoftened(trouble);
+  return true;
 }
 
 /** A refusal in the form of its route. */

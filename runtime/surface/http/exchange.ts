@@ -46,8 +46,8 @@ export type Route = {
   /** Label in the metrics: never the raw path. */
   readonly template: string;
   readonly operations: ReadonlyMap<string, Operation>;
-  /** How refusals are written. `nx` hides trouble from a client that would fail its build over it. */
-  readonly form: "json" | "nx";
+  /** How refusals are written. `nx` and `metro` hide trouble from clients that would fail their builds over it. */
+  readonly form: "json" | "nx" | "metro";
   /** Probes are answered while draining and are not counted as in flight. */
   readonly isProbe: boolean;
 };
@@ -95,7 +95,7 @@ export type Delivery = {
 export function defineRoute(
   template: string,
   operations: Readonly<Record<string, Operation>>,
-  options: { form?: "json" | "nx"; isProbe?: boolean } = {},
+  options: { form?: Route["form"]; isProbe?: boolean } = {},
 ): Route {
   const { form = "json", isProbe = false } = options;
   return { template, operations: new Map(Object.entries(operations)), form, isProbe };

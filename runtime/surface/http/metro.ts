@@ -14,7 +14,11 @@ import { storeArtifact } from "./upload.ts";
 const prefix = "/api/metro/cache/";
 const namespace = "metro";
 
-const route = defineRoute("/api/metro/cache/{cache_key}", { GET: read, HEAD: read, PUT: write });
+const route = defineRoute(
+  "/api/metro/cache/{cache_key}",
+  { GET: read, HEAD: read, PUT: write },
+  { form: "metro" },
+);
 
 export const metro: Protocol = {
   routes: [route],

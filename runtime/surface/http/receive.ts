@@ -6,6 +6,7 @@ import {
   joinChunks,
   nextChunk,
   receiveWhole,
+  release,
   tooLarge,
   waitOptions,
   watchBody,
@@ -155,6 +156,7 @@ async function readBack(intake: Intake, stage: Stage): Promise<ReceivedBody> {
   return { body, sizeBytes, [Symbol.dispose]: () => budget.give(sizeBytes) };
 }
 
+/** Hashes and writes a chunk, which is gone then. */
 async function writeChunk(
   stage: Stage,
   chunk: Uint8Array,
@@ -162,6 +164,7 @@ async function writeChunk(
 ): Promise<void> {
   hash?.update(chunk);
   await stage.write(chunk);
+  release(chunk);
 }
 
 function inMemory(upload: Upload, body: Uint8Array, heldBytes: number): ReceivedBody {

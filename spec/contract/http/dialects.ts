@@ -13,8 +13,10 @@ export type Dialect = {
   readonly stored: number;
   readonly exists: number;
   readonly limitBytes: number;
-  /** Refusals are text, and trouble is softened. */
+  /** Refusals are text, and trouble is softened: a miss or "read-only". */
   readonly isText: boolean;
+  /** A read that meets trouble is a miss; so it is wherever refusals are text. */
+  readonly missesOnTrouble?: boolean;
 };
 
 const query = "?tenant_id=acme&namespace_id=ios";
@@ -75,8 +77,16 @@ export const dialects: readonly Dialect[] = [
     exists: 200,
     limitBytes: 2 * GiB,
     isText: false,
+    missesOnTrouble: true,
   },
 ];
+
+/** Status of a refusal that is the node's fault, where the truth would be 503. */
+export function troubleStatus(dialect: Dialect, method: string): number {
+  const { isText, missesOnTrouble = isText } = dialect;
+  if (method === "GET") return missesOnTrouble ? 404 : 503;
+  return isText ? 403 : 503;
+}
 
 export function targetOf({ prefix, suffix }: Dialect, id: string): string {
   return `${prefix}${id}${suffix}`;

@@ -3,7 +3,7 @@ import { Fault } from "../../../runtime/base/fault.ts";
 import { KiB, MiB, second } from "../../../runtime/base/units.ts";
 import { connect, head } from "../../support/raw-http.ts";
 import { eventually, type SpecServer, SteppedClock, startServer } from "../../support/server.ts";
-import { dialects, patterned, targetOf } from "./dialects.ts";
+import { dialects, patterned, targetOf, troubleStatus } from "./dialects.ts";
 import { noFaults, withFaults } from "./faulty-store.ts";
 import { largeFiles } from "./files.ts";
 
@@ -20,8 +20,7 @@ describe("a node that drains", () => {
       await connection.send(head(`${method} ${targetOf(dialect, "a")}`, "Content-Length: 1"));
       await connection.send("x");
       const refused = await connection.answer();
-      const softened = method === "GET" ? 404 : 403;
-      expect(refused.status).toBe(dialect.isText ? softened : 503);
+      expect(refused.status).toBe(troubleStatus(dialect, method));
       expect(refused.headers.get("connection")).toBe("close");
       expect(refused.headers.get("retry-after")).toBeUndefined();
       await connection.closed();
@@ -49,8 +48,8 @@ describe("a node that recovers", () => {
     expect((await fetch(`${server.url}/ready`)).status).toBe(503);
     for (const dialect of dialects) {
       const refused = await fetch(`${server.url}${targetOf(dialect, "a")}`);
-      expect(refused.status).toBe(dialect.isText ? 404 : 503);
-      if (!dialect.isText) expectRetryAfter(refused.headers.get("retry-after"));
+      expect(refused.status).toBe(troubleStatus(dialect, "GET"));
+      if (refused.status === 503) expectRetryAfter(refused.headers.get("retry-after"));
     }
     server.life.advance("joining");
     expect((await fetch(`${server.url}${gradle}a${query}`)).status).toBe(404);
@@ -174,6 +173,20 @@ describe("Nx, which fails its build over what it does not know,", () => {
       }
     },
   );
+});
+
+describe("Metro, which fails its build over a download that is neither there nor not,", () => {
+  test("hears a miss, counted, and the truth about its uploads", async () => {
+    const faults = noFaults();
+    await using server = await startServer({ inFront: (store) => withFaults(store, faults) });
+    const url = `${server.url}/api/metro/cache/aa`;
+    faults.commit = new Fault("unavailable", "The disk of /secret is gone");
+    expect((await fetch(url, { method: "PUT", body: "x" })).status).toBe(503);
+    faults.find = faults.commit;
+    const got = await fetch(url);
+    expect([got.status, (await got.text()).includes("secret")]).toEqual([404, false]);
+    expect(await server.metric('kura_metro_softened_total{reason="unavailable"}')).toBe(1);
+  });
 });
 
 describe("the upload budget", () => {
