@@ -141,7 +141,8 @@ Examples:
   kura clean --namespace nx --data-dir /var/lib/kura
   kura clean --tenant acme --namespace ios --url http://127.0.0.1:4000
 
-The namespaces of Nx and Metro are \`nx\` and \`metro\`. Disk space returns when the segments are drained.`,
+Clients that name no namespace have one of their own: \`nx\`, \`metro\`, \`gradle\`, \`turborepo\`, and \`default\` for
+Bazel. Disk space returns when the segments are drained.`,
     )
     .action(async (options: CleanOptions) => {
       const { clean } = await import("./command/clean.ts");

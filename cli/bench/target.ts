@@ -1,3 +1,4 @@
+import path from "node:path";
 import { systemClock } from "../../runtime/base/clock.ts";
 import { systemRandom } from "../../runtime/base/random.ts";
 import { realDisk } from "../../runtime/base/real-disk.ts";
@@ -64,7 +65,8 @@ function findGiven(url: string, flags: BenchFlags): BenchTarget {
 
 function findPids(url: string, { serverPid, dataDir }: BenchFlags): number[] {
   if (serverPid !== undefined) return [serverPid];
-  if (dataDir !== undefined) return holdersOfUnixSocket(findAdminSocket(realDisk, dataDir));
+  if (dataDir !== undefined)
+    return holdersOfUnixSocket(findAdminSocket(realDisk, path.resolve(dataDir)));
   const { hostname, port } = new URL(url);
   const isHere = ["127.0.0.1", "localhost", "[::1]"].includes(hostname);
   return isHere ? listenersOf(Number(port === "" ? 80 : port)) : [];

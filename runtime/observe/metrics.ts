@@ -84,10 +84,26 @@ export class Metrics {
   readonly #readBytes: CounterGrid;
   readonly #writes: CounterGrid;
   readonly #writeBytes: CounterGrid;
-  readonly #nxTroubles: CounterGrid;
-  readonly #metroTroubles: CounterGrid;
-  readonly #turborepoEvents: CounterGrid;
-  readonly #parts: CounterGrid;
+  readonly #nxTroubles = new CounterGrid(this.registry, {
+    name: "kura_nx_softened_total",
+    help: "Troubles that Nx was told as a miss or as read-only.",
+    axes: [axis("method", nxMethods), axis("reason", nxTroubles)],
+  });
+  readonly #metroTroubles = new CounterGrid(this.registry, {
+    name: "kura_metro_softened_total",
+    help: "Troubles that Metro was told as a miss.",
+    axes: [axis("reason", nxTroubles)],
+  });
+  readonly #turborepoEvents = new CounterGrid(this.registry, {
+    name: "kura_turborepo_events_total",
+    help: "Hits and misses as Turborepo reports them; those of its local cache reach us only this way.",
+    axes: [axis("source", turborepoSources), axis("event", turborepoOutcomes)],
+  });
+  readonly #parts = new CounterGrid(this.registry, {
+    name: "kura_multipart_parts_total",
+    help: "Parts of uploads.",
+    axes: [axis("result", results)],
+  });
 
   constructor({ routes, artifacts, node, isInsecure }: MetricsOptions) {
     const registry = this.registry;
@@ -128,22 +144,6 @@ export class Metrics {
       "Bytes that uploads stored.",
       transfer,
     );
-    this.#nxTroubles = grid(
-      "kura_nx_softened_total",
-      "Troubles that Nx was told as a miss or as read-only.",
-      [axis("method", nxMethods), axis("reason", nxTroubles)],
-    );
-    this.#metroTroubles = grid(
-      "kura_metro_softened_total",
-      "Troubles that Metro was told as a miss.",
-      [axis("reason", nxTroubles)],
-    );
-    this.#turborepoEvents = grid(
-      "kura_turborepo_events_total",
-      "Hits and misses as Turborepo reports them; those of its local cache reach us only this way.",
-      [axis("source", turborepoSources), axis("event", turborepoOutcomes)],
-    );
-    this.#parts = grid("kura_multipart_parts_total", "Parts of uploads.", [result]);
     constantFigure(registry, {
       name: "kura_node_info",
       help: "Who this node is.",

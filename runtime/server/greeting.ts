@@ -33,6 +33,8 @@ curl     curl -X PUT --data-binary @FILE '${url}/api/cache/gradle/0123abcd?${que
          curl -o COPY '${url}/api/cache/gradle/0123abcd?${query}'
 Gradle   in settings.gradle, then run with --build-cache (leave allowInsecureProtocol out before Gradle 6):
          buildCache { remote(HttpBuildCache) { url = '${gradleUrl}'; push = true; allowInsecureProtocol = true } }
+Bazel    bazel build //... --remote_cache=${url}/demo
+ccache   export CCACHE_REMOTE_STORAGE='${url}/ccache/${encodeURIComponent(config.tenant)}/demo'
 Nx       export NX_SELF_HOSTED_REMOTE_CACHE_SERVER=${url} NX_SELF_HOSTED_REMOTE_CACHE_ACCESS_TOKEN=any
 Turbo    export TURBO_API=${url} TURBO_TOKEN=any TURBO_TEAM=demo
 Metro    in metro.config.js, with HttpStore from metro-cache:

@@ -18,10 +18,13 @@ import {
 } from "./record.ts";
 import { type Attributes, type Body, type Manifest, manifestFlags } from "./store.ts";
 
-/** Bodies up to here are read and checked each time; longer ones are checked once, then sent by the kernel. */
-const readWholeBytesMax = 256 * KiB;
-/** Bodies up to here are kept in the cache of bodies: for longer ones copying costs more than it saves. */
-const cachedBodyBytesMax = 64 * KiB;
+/**
+ * Bodies up to here are read and checked each time, or kept in the cache of bodies; longer ones are checked once, then
+ * sent by the kernel, for which copying costs more than a second call.
+ */
+const readWholeBytesMax = 32 * KiB;
+/** What the scratch buffer has room for without growing: a check reads a body of up to 1 MiB whole. */
+const scratchBytes = 256 * KiB;
 /** A checked body is believed for this long. */
 const checkedForMs = 24 * hour;
 /** Checked bodies of segments that are remembered; the ones beyond it are checked again at their next send. */
@@ -51,7 +54,7 @@ export class Reader {
   readonly #checked = new Lru<number, number>(checkedBodiesMax);
   readonly #checkedLarge = new Lru<number, number>(checkedBodiesMax);
   readonly #checking = new Map<number, Promise<void>>();
-  #scratch = Buffer.allocUnsafeSlow(readWholeBytesMax + 8 * KiB);
+  #scratch = Buffer.allocUnsafeSlow(scratchBytes);
   #isClosed = false;
 
   constructor(options: ReaderOptions) {
@@ -79,7 +82,7 @@ export class Reader {
     }
     const body = this.#readBody(manifest);
     if (body === null) return { at: "damaged" };
-    if (body.length > 0 && body.length <= cachedBodyBytesMax) {
+    if (body.length > 0) {
       this.#bodies.put(key, new Uint8Array(body), body.length + cachedBodyExtraBytes);
     }
     return { at: "bytes", bytes: body.subarray(startBytes, endBytes) };

@@ -1,4 +1,5 @@
 import net from "node:net";
+import tls from "node:tls";
 import { second } from "../../runtime/base/units.ts";
 
 /** An answer as it came over the wire. Names of headers are lower-case; several of one name are joined by commas. */
@@ -27,10 +28,19 @@ export type RawConnection = AsyncDisposable & {
   endWriting(): void;
   /** Closes both at once. */
   destroy(): void;
+  /** Closes both at once, and tells the other side so by a reset. */
+  reset(): void;
 };
 
-export async function connect(port: number): Promise<RawConnection> {
-  const socket = net.connect({ host: "127.0.0.1", port, allowHalfOpen: true });
+export type ConnectOptions = {
+  /** TLS, with this authority. */
+  readonly ca?: string;
+};
+
+export async function connect(port: number, { ca }: ConnectOptions = {}): Promise<RawConnection> {
+  const place = { host: "127.0.0.1", port, allowHalfOpen: true };
+  const socket = ca === undefined ? net.connect(place) : tls.connect({ ...place, ca });
+  socket.setNoDelay(true);
   const inbox = new Inbox();
   let isEnded = false;
   let wake: () => void = () => {};
@@ -47,7 +57,7 @@ export async function connect(port: number): Promise<RawConnection> {
   // A reset is one of the ways in which a connection ends; `closed` tells it.
   socket.on("error", end);
   await new Promise<void>((resolve, reject) => {
-    socket.once("connect", resolve);
+    socket.once(ca === undefined ? "connect" : "secureConnect", resolve);
     socket.once("error", reject);
   });
 
@@ -91,6 +101,7 @@ export async function connect(port: number): Promise<RawConnection> {
     resume: () => void socket.resume(),
     endWriting: () => void socket.end(),
     destroy: () => void socket.destroy(),
+    reset: () => void socket.resetAndDestroy(),
     async [Symbol.asyncDispose]() {
       socket.destroy();
     },

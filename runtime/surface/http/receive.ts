@@ -2,11 +2,11 @@ import { type RunningDigest, startDigest } from "../../base/digest-function.ts";
 import { waitingBodyBytesMax, wholeBodyBytesMax } from "../../base/limits.ts";
 import type { ArtifactName } from "../../store/identity.ts";
 import type { BodyFacts, Stage, StagedBody } from "../../store/store.ts";
+import { release } from "../../wire/http1/chunk-memory.ts";
 import {
   joinChunks,
   nextChunk,
   receiveWhole,
-  release,
   tooLarge,
   waitOptions,
   watchBody,

@@ -68,7 +68,8 @@ const statusLines = new Map(
   ]),
 );
 
-const lineEnds = /[\r\n\0]/;
+/** Line ends, other controls, and what has no byte in Latin-1: it would be cut to its low byte, which may be one. */
+const unfit = /[^\t\x20-\x7e\x80-\xff]/;
 const statusNoContent = 204;
 const statusNotModified = 304;
 
@@ -93,20 +94,20 @@ export function closeBody({ body }: Answer): void {
   if (body.at === "file") body.close();
 }
 
-/** The head of an answer as it goes over the wire, in Latin-1. `date` is a whole header line. */
+/** The head of an answer as it goes over the wire, in Latin-1. `connection` and `date` are whole header lines. */
 export function writeHead(
   answer: Answer,
-  { lengthBytes, hangsUp, date }: { lengthBytes: number; hangsUp: boolean; date: string },
+  { lengthBytes, connection, date }: { lengthBytes: number; connection: string; date: string },
 ): string {
   const { status, headers } = answer;
   let head = statusLines.get(status) ?? `HTTP/1.1 ${status} \r\n`;
   for (const name in headers) {
     const value = headers[name] ?? "";
-    assert(!lineEnds.test(value), "no value of a header can end its line");
+    assert(!unfit.test(value), "no value of a header can end its line");
     head += `${name}: ${value}\r\n`;
   }
   if (status !== statusNoContent && status !== statusNotModified) {
     head += `content-length: ${lengthBytes}\r\n`;
   }
-  return hangsUp ? `${head}${date}connection: close\r\n\r\n` : `${head}${date}\r\n`;
+  return `${head}${date}${connection}\r\n`;
 }

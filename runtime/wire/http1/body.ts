@@ -1,16 +1,21 @@
 import { Fault } from "../../base/fault.ts";
+import { frame } from "./chunk-memory.ts";
 import { ChunkDecoder } from "./chunks.ts";
 import { bodyQueueBytesMax } from "./limits.ts";
 
 type Waiter = { resolve: (chunk: Uint8Array | null) => void; reject: (fault: Fault) => void };
 
-/** What a body tells the connection it comes over. */
-export type BodyEvents = {
+/** The connection that a body comes over. */
+export type BodySource = {
   /** Somebody wants bytes: a client that waits for 100 Continue is told to go on, and reading goes on. */
-  readonly wanted: () => void;
-  /** More has come than is being taken: stop reading for a while. */
-  readonly crowded: () => void;
+  bodyWanted(): void;
 };
+
+/**
+ * Counted for each chunk in memory beside its bytes: about what the view and its buffer take, so that single bytes
+ * crowd the queue as they should.
+ */
+const chunkCostBytes = 256;
 
 /**
  * The body of a request on its way in. Chunks are views of what came from the socket and belong to whoever takes them.
@@ -19,7 +24,7 @@ export type BodyEvents = {
 export class RequestBody {
   /** Content-Length, 0 when there is no body; null when it is chunked. */
   readonly lengthBytes: number | null;
-  readonly #events: BodyEvents;
+  readonly #source: BodySource;
   readonly #decoder: ChunkDecoder | null;
   #leftBytes: number;
   #queue: Uint8Array[] = [];
@@ -29,9 +34,9 @@ export class RequestBody {
   #isDiscarded = false;
   #receivedBytes = 0;
 
-  constructor(lengthBytes: number | null, events: BodyEvents) {
+  constructor(lengthBytes: number | null, source: BodySource) {
     this.lengthBytes = lengthBytes;
-    this.#events = events;
+    this.#source = source;
     this.#leftBytes = lengthBytes ?? 0;
     this.#decoder = lengthBytes === null ? new ChunkDecoder() : null;
   }
@@ -44,6 +49,16 @@ export class RequestBody {
   /** It has come and was taken, to its end: nothing of it is left on the connection or in memory. */
   get isTaken(): boolean {
     return this.isReceived && this.#queuedBytes === 0;
+  }
+
+  /** More has come than is being taken: no more should be read for a while. */
+  get isCrowded(): boolean {
+    return this.#queuedBytes >= bodyQueueBytesMax;
+  }
+
+  /** What comes of it is looked at by nobody. */
+  get isDropped(): boolean {
+    return this.#isDiscarded || this.#fault !== null;
   }
 
   /** Bytes that have come, without the framing. */
@@ -69,14 +84,14 @@ export class RequestBody {
     if (this.#fault !== null) return Promise.reject(this.#fault);
     const chunk = this.#queue.shift();
     if (chunk !== undefined) {
-      this.#queuedBytes -= chunk.length;
-      if (this.#queuedBytes < bodyQueueBytesMax) this.#events.wanted();
+      this.#queuedBytes -= chunk.length + chunkCostBytes;
+      if (!this.isCrowded) this.#source.bodyWanted();
       return Promise.resolve(chunk);
     }
     if (this.isReceived) return Promise.resolve(null);
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | null>();
     this.#waiter = { resolve, reject };
-    this.#events.wanted();
+    this.#source.bodyWanted();
     return promise;
   }
 
@@ -95,7 +110,7 @@ export class RequestBody {
     this.#isDiscarded = true;
     this.#queue = [];
     this.#queuedBytes = 0;
-    if (!this.isReceived) this.#events.wanted();
+    if (!this.isReceived) this.#source.bodyWanted();
   }
 
   /** Takes bytes from the connection; returns how many of them were the body's. -1: the framing is broken. */
@@ -114,6 +129,8 @@ export class RequestBody {
 
   #feedChunked(bytes: Uint8Array, decoder: ChunkDecoder): number {
     const count = decoder.decode(bytes, (data) => this.#accept(data));
+    // The end of the buffer is not the start of another request.
+    if (count === bytes.length) frame(bytes);
     if (count === -1) {
       this.stop(new Fault("badRequest", "Cannot read the body: its chunks are malformed"));
     } else if (decoder.isEnded) {
@@ -124,7 +141,7 @@ export class RequestBody {
 
   #accept(chunk: Uint8Array): void {
     this.#receivedBytes += chunk.length;
-    if (this.#isDiscarded || this.#fault !== null) return;
+    if (this.isDropped) return;
     const waiter = this.#waiter;
     if (waiter !== null) {
       this.#waiter = null;
@@ -132,8 +149,7 @@ export class RequestBody {
       return;
     }
     this.#queue.push(chunk);
-    this.#queuedBytes += chunk.length;
-    if (this.#queuedBytes >= bodyQueueBytesMax && !this.isReceived) this.#events.crowded();
+    this.#queuedBytes += chunk.length + chunkCostBytes;
   }
 
   /** The last chunk had no bytes, so whoever waits for some is told. */

@@ -1,3 +1,4 @@
+import { Fault } from "../../base/fault.ts";
 import type { Answer } from "./answer.ts";
 import type { RequestBody } from "./body.ts";
 import type { RequestHead } from "./head.ts";
@@ -11,6 +12,8 @@ export class Call implements HttpRequest {
   readonly headers: HeaderList;
   readonly body: RequestBody;
   readonly keepsAlive: boolean;
+  /** HTTP/1.0. */
+  readonly isOld: boolean;
   /** The client waits for 100 Continue. */
   waits: boolean;
   /** Its body cannot be followed to its end, so nobody knows where the next request begins. */
@@ -28,6 +31,7 @@ export class Call implements HttpRequest {
     this.target = head.target;
     this.headers = head.headers;
     this.keepsAlive = head.keepsAlive;
+    this.isOld = head.isOld;
     this.waits = head.waits;
     this.body = body;
   }
@@ -36,6 +40,14 @@ export class Call implements HttpRequest {
     this.#abort ??= new AbortController();
     if (this.#isAborted) this.#abort.abort();
     return this.#abort.signal;
+  }
+
+  /** The rest of the body will not come any more. */
+  breakOff(): void {
+    const bytes = this.body.receivedBytes;
+    this.isBroken = true;
+    this.body.stop(new Fault("clientClosed", `The body ended early, after ${bytes} bytes`));
+    this.abort();
   }
 
   abort(): void {

@@ -1,15 +1,16 @@
 import type { Clock } from "../../base/clock.ts";
-import { Fault } from "../../base/fault.ts";
 import { type Answer, bodyLength, closeBody, noBody, writeHead } from "./answer.ts";
-import { RequestBody } from "./body.ts";
+import { type BodySource, RequestBody } from "./body.ts";
 import { Call } from "./call.ts";
-import { type BadHead, bad, parseHead, type RequestHead } from "./head.ts";
+import { release } from "./chunk-memory.ts";
+import { type BadHead, bad, emptyLineBytes, parseHead, type RequestHead } from "./head.ts";
 import {
-  emptyLinesMax,
+  discardedBytesMax,
   headMsMax,
   lingerMsMax,
   lingerSilenceMsMax,
   pipelineBytesMax,
+  requestsPerTurnMax,
   sendStallMsMax,
 } from "./limits.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -42,19 +43,17 @@ export type ConnectionHost = {
  * - idle: nothing of a request has come
  * - head: some of it has
  * - call: the handler works, or its answer is on the way, or the rest of the body is passed over
- * - linger: our side is closed, what still comes is dropped
+ * - linger: our side is closed, or about to be, and what still comes is dropped
  * - closed
  */
 type At = "idle" | "head" | "call" | "linger" | "closed";
 
 const continueLines = "HTTP/1.1 100 Continue\r\n\r\n";
 const tooSlow = bad(408, "The head of the request came too slowly");
-const noEvents = { wanted: () => {}, crowded: () => {} };
-const carriageReturn = 0x0d;
-const lineFeed = 0x0a;
+const noSource: BodySource = { bodyWanted: () => {} };
 
 /** One connection: reads requests, one after the other, and sends their answers in this order. */
-export class Connection {
+export class Connection implements BodySource {
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
   readonly #outgoing: Outgoing;
@@ -66,6 +65,8 @@ export class Connection {
   #isPaused = false;
   /** The other side will send no more. */
   #isHalfClosed = false;
+  /** The loop will call us back to read further requests. */
+  #hasTurn = false;
   /** For the sweep: what had moved when it last looked, and when that was. */
   #seenProgress = 0;
   #receivedBytes = 0;
@@ -76,7 +77,10 @@ export class Connection {
     this.#host = host;
     this.#sinceMs = host.clock.monotonicMs();
     this.#movedMs = this.#sinceMs;
-    this.#outgoing = new Outgoing(socket, host.isTls, (isDelivered) => this.#sent(isDelivered));
+    this.#outgoing = new Outgoing(socket, host.isTls, {
+      done: (isDelivered) => this.#sent(isDelivered),
+      turn: () => this.drained(),
+    });
   }
 
   received(bytes: Buffer): void {
@@ -84,7 +88,7 @@ export class Connection {
     const call = this.#call;
     if (call !== null && !call.body.isReceived && !call.isBroken) {
       this.#feed(call, bytes);
-      if (call.isOver) this.#settle(call);
+      if (call.isOver) this.#passOver(call);
     } else {
       this.#keep(bytes);
     }
@@ -100,10 +104,10 @@ export class Connection {
   halfClosed(): void {
     this.#isHalfClosed = true;
     const call = this.#call;
-    if (call === null || call.isOver) this.#socket.end();
-    else if (!call.body.isReceived) breakOff(call);
+    if (call?.body.isReceived === false) call.breakOff();
     // One who has gone for good looks the same from here; whoever still waits for room need not.
-    else call.abort();
+    else call?.abort();
+    this.#goOn();
   }
 
   closed(): void {
@@ -111,7 +115,7 @@ export class Connection {
     this.#unread = null;
     const call = this.#call;
     if (call === null) return;
-    if (!call.body.isReceived) breakOff(call);
+    if (!call.body.isReceived) call.breakOff();
     call.abort();
     this.#outgoing.abandon();
     // A handler that still works is booked when it has answered.
@@ -120,7 +124,9 @@ export class Connection {
 
   /** Ends what has waited too long. */
   sweep(nowMs: number): void {
-    const progress = this.#outgoing.progress + this.#receivedBytes;
+    // What comes does not excuse a client that takes nothing: it could hold an answer for ever with a byte now and then.
+    const isBusy = this.#outgoing.isBusy;
+    const progress = isBusy ? this.#outgoing.progress : this.#receivedBytes;
     if (progress !== this.#seenProgress) {
       this.#seenProgress = progress;
       this.#movedMs = nowMs;
@@ -128,7 +134,7 @@ export class Connection {
     const [ageMs, stillMs] = [nowMs - this.#sinceMs, nowMs - this.#movedMs];
     switch (this.#at) {
       case "idle":
-        if (ageMs > this.#host.idleMsMax) this.#socket.end();
+        if (ageMs > this.#host.idleMsMax) this.#end();
         break;
       case "head":
         if (ageMs > headMsMax) this.#refuse(tooSlow);
@@ -148,7 +154,7 @@ export class Connection {
    * been written reaches the client all the same, unless it is cut.
    */
   stop(isAtOnce: boolean): void {
-    if (this.#at !== "call") this.#socket.end();
+    if (this.#at === "idle" || this.#at === "head") this.#end();
     else if (isAtOnce) this.#socket.terminate();
   }
 
@@ -163,23 +169,72 @@ export class Connection {
     const count = call.body.feed(bytes);
     if (count === -1) call.isBroken = true;
     else if (count < bytes.length) this.#keep(bytes.subarray(count));
+    else if (call.body.isDropped) release(bytes);
   }
 
   #keep(bytes: Buffer): void {
-    if (this.#at === "linger" || this.#at === "closed" || this.#call?.isBroken === true) return;
+    if (this.#at === "linger" || this.#at === "closed" || this.#call?.isBroken === true) {
+      release(bytes);
+      return;
+    }
     this.#unread = this.#unread === null ? bytes : Buffer.concat([this.#unread, bytes]);
-    if (this.#call !== null && this.#unread.length > pipelineBytesMax) this.#pause();
   }
 
   /** Reads requests until one is under way or nothing whole is left. */
   #goOn(): void {
-    while (this.#unread !== null && (this.#at === "idle" || this.#at === "head")) {
-      if (!this.#readRequest(this.#unread)) return;
+    for (let count = 0; this.#unread !== null && this.#isAwaiting; count += 1) {
+      if (count === requestsPerTurnMax) {
+        this.#takeTurn();
+        break;
+      }
+      if (!this.#readRequest(this.#unread)) break;
     }
+    this.#endIfLast();
+    this.#balance();
+  }
+
+  get #isAwaiting(): boolean {
+    return this.#at === "idle" || this.#at === "head";
+  }
+
+  /** Goes on after others had their turn. */
+  #takeTurn(): void {
+    if (this.#hasTurn) return;
+    this.#hasTurn = true;
+    setImmediate(() => {
+      this.#hasTurn = false;
+      this.#goOn();
+    });
+  }
+
+  /** Nothing more will come: what is left is no whole request, or the rest of a body that nobody wanted. */
+  #endIfLast(): void {
+    if (!this.#isHalfClosed || this.#hasTurn || this.#at === "closed") return;
+    if (this.#call === null || this.#call.isOver) this.#end();
+  }
+
+  /** Reads from the socket what has a place here, and no more. */
+  #balance(): void {
+    const mayRead = this.#hasRoom();
+    if (mayRead !== this.#isPaused || this.#at === "closed") return;
+    this.#isPaused = !mayRead;
+    if (mayRead) this.#socket.resume();
+    else this.#socket.pause();
+  }
+
+  #hasRoom(): boolean {
+    const call = this.#call;
+    if (call !== null && !call.body.isReceived) return !call.body.isCrowded;
+    return this.#unread === null || this.#unread.length <= pipelineBytesMax;
   }
 
   #readRequest(bytes: Buffer): boolean {
     const start = emptyLineBytes(bytes);
+    // Not the beginning of a request: the connection stays as idle as it was.
+    if (start === bytes.length) {
+      this.#unread = null;
+      return false;
+    }
     const parsed = parseHead(start === 0 ? bytes : bytes.subarray(start));
     switch (parsed.at) {
       case "incomplete":
@@ -199,15 +254,12 @@ export class Connection {
   }
 
   #begin(head: RequestHead, rest: Buffer): void {
-    const body = new RequestBody(head.bodyBytes, {
-      wanted: () => this.#bodyWanted(),
-      crowded: () => this.#pause(),
-    });
-    const call = new Call(head, body);
+    const call = new Call(head, new RequestBody(head.bodyBytes, this));
     this.#at = "call";
     this.#call = call;
     this.#host.requestStarted();
     if (rest.length > 0) this.#feed(call, rest);
+    if (this.#isHalfClosed && !call.body.isReceived) call.breakOff();
     const answer = this.#host.handler.handle(call);
     if (answer instanceof Promise) answer.then((settled) => this.#answerLate(call, settled));
     else this.#answer(call, answer);
@@ -220,16 +272,21 @@ export class Connection {
 
   #answer(call: Call, answer: Answer): void {
     call.answer = answer;
-    if (this.#at === "closed") this.#book(call, false);
-    else if (answer.body.at === "cut") this.#socket.terminate();
-    else this.#send(call, answer);
+    if (this.#at === "closed") {
+      closeBody(answer);
+      this.#book(call, false);
+    } else if (answer.body.at === "cut") {
+      this.#socket.terminate();
+    } else {
+      this.#send(call, answer);
+    }
   }
 
   #send(call: Call, answer: Answer): void {
     call.hangsUp = this.#mustHangUp(call, answer);
     const lengthBytes = bodyLength(answer);
     const date = this.#host.date();
-    const head = writeHead(answer, { lengthBytes, hangsUp: call.hangsUp, date });
+    const head = writeHead(answer, { lengthBytes, connection: connectionLine(call), date });
     if (!call.body.isTaken) call.body.discard();
     // Measured from here: the time that the handler took is not the client's doing.
     this.#movedMs = this.#host.clock.monotonicMs();
@@ -240,7 +297,7 @@ export class Connection {
 
   #mustHangUp(call: Call, answer: Answer): boolean {
     if (answer.hangsUp === true || !call.keepsAlive || call.isBroken) return true;
-    if (this.#isHalfClosed || this.#host.isStopping()) return true;
+    if (this.#host.isStopping() || (this.#isHalfClosed && this.#unread === null)) return true;
     // A client that was not told to go on may send the body or the next request now: nobody can tell which.
     return call.waits && !call.body.isReceived;
   }
@@ -259,13 +316,17 @@ export class Connection {
     else if (call.body.isReceived) this.#await();
   }
 
+  /** The rest of a body that nobody wanted has come, or some of it. */
+  #passOver(call: Call): void {
+    if (call.body.receivedBytes > discardedBytesMax) call.hangsUp = true;
+    this.#settle(call);
+  }
+
   /** The next request may come, or has. */
   #await(): void {
     this.#call = null;
     this.#at = "idle";
     this.#sinceMs = this.#host.clock.monotonicMs();
-    if (this.#isPaused) this.#resume();
-    if (this.#isHalfClosed && this.#unread === null) this.#socket.end();
   }
 
   /** Tells that the request is over, once. */
@@ -278,61 +339,49 @@ export class Connection {
 
   #refuse(reason: BadHead): void {
     this.#unread = null;
-    const head = { ...reason, bodyBytes: 0, keepsAlive: false, waits: false };
-    const call = new Call(head, new RequestBody(0, noEvents));
+    const head = { ...reason, isOld: false, bodyBytes: 0, keepsAlive: false, waits: false };
+    const call = new Call(head, new RequestBody(0, noSource));
     this.#at = "call";
     this.#call = call;
     this.#host.requestStarted();
     this.#answer(call, this.#host.handler.refuse(call, reason));
   }
 
-  #bodyWanted(): void {
+  bodyWanted(): void {
     const call = this.#call;
     if (call?.waits === true && call.answer === null) {
       call.waits = false;
       // What is sent already needs no leave.
       if (call.body.receivedBytes === 0) this.#outgoing.sendInterim(continueLines);
     }
-    if (this.#isPaused) this.#resume();
+    this.#balance();
   }
 
   /** Closes our side and reads on for a while, so that a client that is still sending can read the answer. */
   #linger(): void {
+    this.#letGo();
+    this.#socket.shutdown();
+  }
+
+  /** Closes both sides. Over TLS the other side has to agree, and when it does not, the sweep cuts it. */
+  #end(): void {
+    this.#letGo();
+    // `end` would let a TLS socket slip: neither a `close` nor a `terminate` comes after it (Bun 1.4.5, kept by a spec).
+    if (this.#host.isTls) this.#socket.shutdown();
+    else this.#socket.end();
+  }
+
+  #letGo(): void {
     this.#at = "linger";
     this.#call = null;
     this.#unread = null;
     this.#sinceMs = this.#host.clock.monotonicMs();
     this.#movedMs = this.#sinceMs;
-    if (this.#isPaused) this.#resume();
-    if (this.#isHalfClosed) this.#socket.end();
-    else this.#socket.shutdown();
-  }
-
-  #pause(): void {
-    if (this.#isPaused) return;
-    this.#isPaused = true;
-    this.#socket.pause();
-  }
-
-  #resume(): void {
-    this.#isPaused = false;
-    this.#socket.resume();
   }
 }
 
-/** The body of this request will not come any more. */
-function breakOff(call: Call): void {
-  const bytes = call.body.receivedBytes;
-  call.body.stop(new Fault("clientClosed", `The body ended early, after ${bytes} bytes`));
-  call.abort();
-}
-
-/** Length of the empty lines that some clients send after a body. */
-function emptyLineBytes(bytes: Buffer): number {
-  let count = 0;
-  while (count < 2 * emptyLinesMax) {
-    if (bytes[count] !== carriageReturn || bytes[count + 1] !== lineFeed) break;
-    count += 2;
-  }
-  return count;
+/** HTTP/1.1 goes on unless told; HTTP/1.0 ends unless told, and some of its clients (ab) wait for the end. */
+function connectionLine({ hangsUp, isOld }: Call): string {
+  if (hangsUp) return "connection: close\r\n";
+  return isOld ? "connection: keep-alive\r\n" : "";
 }

@@ -1,7 +1,7 @@
 import { headersMax } from "../../base/limits.ts";
 import { HeaderList, noHeaders } from "./headers.ts";
 import { readLatin1 } from "./latin1.ts";
-import { headBytesMax } from "./limits.ts";
+import { emptyLinesMax, headBytesMax } from "./limits.ts";
 
 /** What the first bytes of a connection are. */
 export type ParsedHead =
@@ -25,6 +25,8 @@ export type RequestHead = {
   readonly headers: HeaderList;
   /** Length of the body that follows; null when it is chunked, 0 when there is none. */
   readonly bodyBytes: number | null;
+  /** HTTP/1.0. */
+  readonly isOld: boolean;
   /** The client wants to use the connection again. */
   readonly keepsAlive: boolean;
   /** The client waits for 100 Continue before it sends the body. */
@@ -34,6 +36,10 @@ export type RequestHead = {
 const headEnd = Buffer.from("\r\n\r\n");
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
+const tab = 0x09;
+const space = 0x20;
+/** TLS begins with this byte. */
+const tlsHandshake = 0x16;
 
 const statusBadRequest = 400;
 const statusHeadersTooLarge = 431;
@@ -65,12 +71,16 @@ export function parseHead(bytes: Buffer): ParsedHead {
   const text = readLatin1(bytes, 0, endBytes + 2);
   const lineEnd = text.indexOf("\r\n");
   const line = requestLine.exec(text.slice(0, lineEnd));
-  if (line === null) return badLine(text.slice(0, lineEnd));
+  if (line === null) {
+    return bad(statusBadRequest, "Cannot read the request line: send METHOD /path HTTP/1.1");
+  }
   const [, method = "", rawTarget = "", major, minor] = line;
   if (!methods.has(method)) {
     return bad(statusNotImplemented, "Cannot serve this method: there is none of this name here");
   }
-  if (major !== "1") return bad(statusVersionUnknown, "Cannot speak this version: use HTTP/1.1");
+  // RFC 9110 would take a minor version above 1 for 1. Nobody sends one, and servers differ in what they make of it.
+  if (major !== "1" || (minor !== "1" && minor !== "0"))
+    return bad(statusVersionUnknown, "Cannot speak this version: use HTTP/1.1");
   const block = text.slice(lineEnd + 2);
   if (!headerLines.test(block)) {
     return bad(statusBadRequest, "Cannot read the headers: one of them is malformed");
@@ -78,11 +88,22 @@ export function parseHead(bytes: Buffer): ParsedHead {
   return judge(new Lines(method, rawTarget, minor === "0"), block, endBytes + headEnd.length);
 }
 
+/** Length of the empty lines that some clients send after a body. */
+export function emptyLineBytes(bytes: Buffer): number {
+  let count = 0;
+  while (count < 2 * emptyLinesMax) {
+    if (bytes[count] !== carriageReturn || bytes[count + 1] !== lineFeed) break;
+    count += 2;
+  }
+  return count;
+}
+
 /** More than a head may have, or bytes that no line end of ours will ever make whole. */
 function judgeIncomplete(bytes: Buffer): ParsedHead {
   if (bytes.length > headBytesMax) {
     return bad(statusHeadersTooLarge, `Cannot read a head of more than ${headBytesMax} bytes`);
   }
+  if (bytes[0] === tlsHandshake) return badFirstByte();
   const feed = bytes.indexOf(lineFeed);
   if (feed !== -1 && bytes[feed - 1] !== carriageReturn) {
     return bad(statusBadRequest, "Cannot read the request: its lines must end with CR LF");
@@ -90,12 +111,9 @@ function judgeIncomplete(bytes: Buffer): ParsedHead {
   return { at: "incomplete" };
 }
 
-function badLine(line: string): BadHead {
-  // TLS begins with this byte: somebody has taken https for http.
-  if (line.charCodeAt(0) === 0x16) {
-    return bad(statusBadRequest, "This port speaks plain HTTP: use http:// or the TLS port");
-  }
-  return bad(statusBadRequest, "Cannot read the request line: send METHOD /path HTTP/1.1");
+/** Somebody has taken https for http. */
+function badFirstByte(): BadHead {
+  return bad(statusBadRequest, "This port speaks plain HTTP: use http:// or the TLS port");
 }
 
 /** Gathers what the lines of one head say. */
@@ -138,7 +156,7 @@ class Lines {
         this.connection += `,${value.toLowerCase()}`;
         break;
       case "expect":
-        this.expect = value.toLowerCase();
+        this.expect = this.expect === null ? value.toLowerCase() : `${this.expect}, ${value}`;
         break;
     }
   }
@@ -149,7 +167,7 @@ function judge(lines: Lines, block: string, endBytes: number): ParsedHead {
   while (at < block.length) {
     const colon = block.indexOf(":", at);
     const end = block.indexOf("\r\n", colon);
-    lines.take(block.slice(at, colon).toLowerCase(), block.slice(colon + 1, end).trim());
+    lines.take(block.slice(at, colon).toLowerCase(), fieldValue(block, colon + 1, end));
     at = end + 2;
   }
   const target = targetOf(lines);
@@ -161,12 +179,26 @@ function judge(lines: Lines, block: string, endBytes: number): ParsedHead {
   return { at: "whole", head: headOf(lines, target ?? ""), endBytes };
 }
 
+/** Without spaces and tabs around it. `trim` takes a no-break space (0xA0) too: "\xa0chunked" is not "chunked". */
+function fieldValue(block: string, from: number, to: number): string {
+  let [start, end] = [from, to];
+  while (start < end && isBlank(block.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(block.charCodeAt(end - 1))) end -= 1;
+  return block.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === space || code === tab;
+}
+
 function headOf(lines: Lines, target: string): RequestHead {
   const { method, names, values, connection, isOld } = lines;
   const bodyBytes = lines.encoding !== null ? null : Number(lines.length ?? 0);
-  const keepsAlive = isOld ? hasToken(connection, "keep-alive") : !hasToken(connection, "close");
+  const keepsAlive =
+    !hasToken(connection, "close") && (!isOld || hasToken(connection, "keep-alive"));
   const waits = !isOld && lines.expect === "100-continue" && bodyBytes !== 0;
-  return { method, target, headers: new HeaderList(names, values), bodyBytes, keepsAlive, waits };
+  const headers = new HeaderList(names, values);
+  return { method, target, headers, bodyBytes, isOld, keepsAlive, waits };
 }
 
 /** Path and query; null for a target that names no path here. */
@@ -225,7 +257,7 @@ function isHost(host: string): boolean {
 
 function hasToken(list: string, token: string): boolean {
   if (list === "") return false;
-  return list.split(",").some((part) => part.trim() === token);
+  return list.split(",").some((part) => fieldValue(part, 0, part.length) === token);
 }
 
 export function bad(status: number, message: string): BadHead {

@@ -1,5 +1,5 @@
 import { assert } from "../../base/assert.ts";
-import { KiB, MiB, second } from "../../base/units.ts";
+import { GiB, KiB, MiB, second } from "../../base/units.ts";
 
 /** Bounds of the HTTP/1.1 engine, each with its reason. */
 
@@ -33,6 +33,12 @@ export const bodyQueueBytesMax = 512 * KiB;
 /** Bytes of further requests that are kept while one is being answered. */
 export const pipelineBytesMax = 64 * KiB;
 assert(headBytesMax <= pipelineBytesMax, "a whole head fits among what is kept");
+
+/** Requests of one connection that are answered before others get their turn: some 10 us each for a hit or a miss. */
+export const requestsPerTurnMax = 64;
+
+/** What is read of a chunked body that nobody wanted, whose end nobody can know; then the connection ends. */
+export const discardedBytesMax = 8 * GiB;
 
 /** A chunk's size line with its extensions: 16 hex digits are enough for any size. */
 export const chunkLineBytesMax = 1 * KiB;

@@ -89,6 +89,8 @@ function socketEvents(connections: Set<Connection>, host: ConnectionHost): Event
       socket.data = connection;
       connections.add(connection);
     },
+    // Without it Bun tells of a TLS connection only after its handshake, and nobody would end one that never does it.
+    handshake: () => {},
     data: (socket, bytes) => socket.data.received(bytes),
     drain: (socket) => socket.data?.drained(),
     end: (socket) => socket.data?.halfClosed(),
@@ -98,8 +100,15 @@ function socketEvents(connections: Set<Connection>, host: ConnectionHost): Event
       connections.delete(connection);
       connection.closed();
     },
-    // Every error is followed by `close`, which is all that we need to know.
-    error: () => {},
+    // What the system says is followed by `close`, which is all that we need to know. What the other events throw
+    // comes here as well: it is a defect, and must not leave a connection behind that nobody serves.
+    error(socket, error) {
+      if ("errno" in error) return;
+      socket.terminate();
+      queueMicrotask(() => {
+        throw error;
+      });
+    },
   };
 }
 

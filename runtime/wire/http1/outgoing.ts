@@ -1,4 +1,6 @@
 import { assert } from "../../base/assert.ts";
+import { Fault } from "../../base/fault.ts";
+import { kernelSendAhead } from "../../base/kernel-send.ts";
 import type { AnswerBody } from "./answer.ts";
 import { writeLatin1 } from "./latin1.ts";
 import {
@@ -11,6 +13,13 @@ import {
 import type { Socket } from "./socket.ts";
 
 type FileBody = Extract<AnswerBody, { at: "file" }>;
+
+export type OutgoingEvents = {
+  /** An answer has gone or never will: called once for each, perhaps before `send` returns. */
+  readonly done: (isDelivered: boolean) => void;
+  /** Others have had their turn: `drain` sends more. */
+  readonly turn: () => void;
+};
 
 /** One for all connections: what does not fit into a socket at once is copied out of it. */
 const scratch = Buffer.allocUnsafeSlow(joinedBodyBytesMax + 32 * 1024);
@@ -27,19 +36,20 @@ const scratch = Buffer.allocUnsafeSlow(joinedBodyBytesMax + 32 * 1024);
 export class Outgoing {
   readonly #socket: Socket;
   readonly #isTls: boolean;
-  readonly #onDone: (isDelivered: boolean) => void;
+  readonly #events: OutgoingEvents;
   #rest: Uint8Array | null = null;
   #file: FileBody | null = null;
   #fileAtBytes = 0;
   #isBusy = false;
+  /** The loop will call us back to send more. */
+  #hasTurn = false;
   /** Counts up with everything that went out: a sender that stands still is given up by its connection. */
   progress = 0;
 
-  /** `onDone` is called once for each answer, perhaps before `send` returns. */
-  constructor(socket: Socket, isTls: boolean, onDone: (isDelivered: boolean) => void) {
+  constructor(socket: Socket, isTls: boolean, events: OutgoingEvents) {
     this.#socket = socket;
     this.#isTls = isTls;
-    this.#onDone = onDone;
+    this.#events = events;
   }
 
   get isBusy(): boolean {
@@ -57,7 +67,7 @@ export class Outgoing {
       case "file":
         this.#file = body;
         this.#fileAtBytes = body.startBytes;
-        this.#write(scratch.subarray(0, headBytes));
+        this.#writeAhead(body, scratch.subarray(0, headBytes));
         break;
       default:
         this.#write(scratch.subarray(0, headBytes));
@@ -97,6 +107,15 @@ export class Outgoing {
     this.#write(bytes);
   }
 
+  /** The head of a file goes out in one packet with its first bytes; without any it would be held back for 200 ms. */
+  #writeAhead({ file, startBytes, endBytes }: FileBody, head: Uint8Array): void {
+    const mayWait = this.#rest === null && startBytes < endBytes;
+    const socket = mayWait ? this.#kernelSocket(file) : null;
+    const count = socket === null ? 0 : kernelSendAhead(socket, head);
+    this.progress += count;
+    if (count < head.length) this.#write(head.subarray(count));
+  }
+
   /** What the socket does not take is kept; from the scratch buffer as a copy, since others will use it. */
   #write(bytes: Uint8Array): void {
     if (this.#rest !== null) {
@@ -112,7 +131,7 @@ export class Outgoing {
 
   /** Sends what the socket takes now, and ends the answer when nothing is left of it. */
   #goOn(): void {
-    if (!this.#isBusy || this.#rest !== null) return;
+    if (!this.#isBusy || this.#rest !== null || this.#hasTurn) return;
     const file = this.#file;
     if (file !== null && !this.#sendFile(file)) return;
     this.#end(true);
@@ -128,11 +147,21 @@ export class Outgoing {
       this.progress += count;
       turnBytes += count;
       if (turnBytes >= sendTurnBytesMax && this.#fileAtBytes < body.endBytes) {
-        setImmediate(() => this.#goOn());
+        this.#takeTurn();
         return false;
       }
     }
     return true;
+  }
+
+  /** Goes on after others had their turn; only ever one at a time, or each one would bring forth others. */
+  #takeTurn(): void {
+    if (this.#hasTurn) return;
+    this.#hasTurn = true;
+    setImmediate(() => {
+      this.#hasTurn = false;
+      this.#events.turn();
+    });
   }
 
   /** Bytes of the file that went; -1 when the rest must wait or will never go. */
@@ -156,8 +185,8 @@ export class Outgoing {
   #copyPiece(file: FileBody["file"], wishBytes: number): number {
     const length = Math.min(wishBytes, sendPieceBytesMax);
     const piece = scratch.subarray(0, length);
-    if (length === 0 || file.read(piece, this.#fileAtBytes) !== length) {
-      // The file is shorter than it was vouched for: cut, because what was promised cannot be sent.
+    if (length === 0 || !fill(piece, file, this.#fileAtBytes)) {
+      // What was promised cannot be sent any more, so the client must not take what it has for all.
       this.#socket.terminate();
       return -1;
     }
@@ -180,6 +209,16 @@ export class Outgoing {
     const file = this.#file;
     this.#file = null;
     file?.close();
-    this.#onDone(isDelivered);
+    this.#events.done(isDelivered);
+  }
+}
+
+/** False when the file is shorter than it was vouched for, or cannot be read: a bad disk is not the program's fault. */
+function fill(piece: Uint8Array, file: FileBody["file"], atBytes: number): boolean {
+  try {
+    return file.read(piece, atBytes) === piece.length;
+  } catch (error) {
+    if (error instanceof Fault) return false;
+    throw error;
   }
 }

@@ -6,6 +6,8 @@ import { kura } from "./run.ts";
 const commands = [
   [],
   ["serve"],
+  ["bench"],
+  ["bench", "http"],
   ["clean"],
   ["inspect"],
   ["inspect", "store"],
