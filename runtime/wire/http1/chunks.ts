@@ -4,9 +4,11 @@ import { chunkLineBytesMax, trailerBytesMax } from "./limits.ts";
 const carriageReturn = 0x0d;
 const lineFeed = 0x0a;
 const semicolon = 0x3b;
-const tab = 0x09;
-const space = 0x20;
-const del = 0x7f;
+/** Names, perhaps with a token or a quoted text as their value; without the spaces that RFC 9112 frowns on. */
+const extensions =
+  /^(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e]|\\[\t\x20-\x7e])*"))?)*$/;
+/** What tells where a body ends has no place behind it, and some servers refuse it there. */
+const framing = /^(?:content-length|transfer-encoding):/i;
 /** 2^52 bytes in hex: no body is longer, and the number stays exact. */
 const sizeDigitsMax = 13;
 
@@ -21,7 +23,7 @@ export class ChunkDecoder {
   #at: At = "size";
   #leftBytes = 0;
   #digits = 0;
-  #extensionBytes = 0;
+  #extension = "";
   #trailerBytes = 0;
   /** The line after the last chunk that is being read. */
   #trailer = "";
@@ -88,24 +90,28 @@ export class ChunkDecoder {
     }
     if (this.#digits === 0) return false;
     if (byte === carriageReturn) this.#at = "sizeFeed";
-    else if (byte === semicolon) this.#at = "extension";
+    else if (byte === semicolon) this.#beginExtension();
     else return false;
     return true;
   }
 
+  #beginExtension(): void {
+    this.#at = "extension";
+    this.#extension = ";";
+  }
+
   #stepExtension(byte: number): boolean {
-    this.#extensionBytes += 1;
-    if (this.#extensionBytes > chunkLineBytesMax) return false;
     if (byte === carriageReturn) {
       this.#at = "sizeFeed";
-      return true;
+      return extensions.test(this.#extension);
     }
-    return byte === tab || (byte >= space && byte !== del);
+    this.#extension += String.fromCharCode(byte);
+    return this.#extension.length <= chunkLineBytesMax;
   }
 
   #beginData(): boolean {
     this.#digits = 0;
-    this.#extensionBytes = 0;
+    this.#extension = "";
     this.#at = this.#leftBytes === 0 ? "trailers" : "data";
     return true;
   }
@@ -118,7 +124,7 @@ export class ChunkDecoder {
     const line = this.#trailer;
     this.#trailer = "";
     if (line === "\r\n") this.#at = "end";
-    else return headerLines.test(line);
+    else return headerLines.test(line) && !framing.test(line);
     return true;
   }
 }

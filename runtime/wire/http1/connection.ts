@@ -3,7 +3,14 @@ import { type Answer, bodyLength, closeBody, noBody, writeHead } from "./answer.
 import { type BodySource, RequestBody } from "./body.ts";
 import { Call } from "./call.ts";
 import { release } from "./chunk-memory.ts";
-import { type BadHead, bad, emptyLineBytes, parseHead, type RequestHead } from "./head.ts";
+import {
+  type BadHead,
+  bad,
+  emptyLineBytes,
+  type HeadMemo,
+  parseHead,
+  type RequestHead,
+} from "./head.ts";
 import {
   discardedBytesMax,
   headMsMax,
@@ -60,6 +67,7 @@ export class Connection implements BodySource {
   #at: At = "idle";
   #sinceMs: number;
   #call: Call | null = null;
+  readonly #memo: HeadMemo = { block: "", head: null };
   /** Came after what has been read. */
   #unread: Buffer | null = null;
   #isPaused = false;
@@ -235,7 +243,7 @@ export class Connection implements BodySource {
       this.#unread = null;
       return false;
     }
-    const parsed = parseHead(start === 0 ? bytes : bytes.subarray(start));
+    const parsed = parseHead(start === 0 ? bytes : bytes.subarray(start), this.#memo);
     switch (parsed.at) {
       case "incomplete":
         if (this.#at === "idle") this.#sinceMs = this.#host.clock.monotonicMs();

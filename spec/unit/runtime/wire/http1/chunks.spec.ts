@@ -67,6 +67,11 @@ describe.each([1, 1_000_000])("in pieces of up to %d bytes", (pieceBytes) => {
     "0\r\nX: a\r\r\n\r\n",
     "0\r\n\n",
     "0\r\nX: \0\r\n\r\n",
+    "0\r\nX: a\r\ncontent-Length: 3\r\n\r\n",
+    "0\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "1;\r\na\r\n0\r\n\r\n",
+    '1;a="\r\na\r\n0\r\n\r\n',
+    "1;a b\r\na\r\n0\r\n\r\n",
     "0\r\nGET / HTTP/1.1\r\n\r\n",
   ])("%j is broken", (text) => {
     expect(decode(text, pieceBytes)).toMatchObject({ endBytes: -1, isEnded: false });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { KiB, MiB, minute, second } from "../../../../../runtime/base/units.ts";
 import type { Answer } from "../../../../../runtime/wire/http1/answer.ts";
-import { Connection, type HttpHandler } from "../../../../../runtime/wire/http1/connection.ts";
+import type { HttpHandler } from "../../../../../runtime/wire/http1/connection.ts";
 import {
   headMsMax,
   lingerMsMax,
@@ -10,69 +10,12 @@ import {
   requestsPerTurnMax,
   sendStallMsMax,
 } from "../../../../../runtime/wire/http1/limits.ts";
-import { countingHandler, echo, engineIdleMs, numbered, text } from "../../../../support/engine.ts";
+import { ConnectionBench, turns } from "../../../../support/connection-bench.ts";
+import { echo, engineIdleMs, numbered, text } from "../../../../support/engine.ts";
 import { head } from "../../../../support/raw-http.ts";
-import { SteppedClock } from "../../../../support/server.ts";
 import { memoryFile, SmallSocket } from "../../../../support/small-socket.ts";
 
-/** A connection over a socket in memory, with its accounts. */
-class Bench {
-  readonly socket: SmallSocket;
-  readonly clock = new SteppedClock();
-  readonly connection: Connection;
-  readonly ends: boolean[] = [];
-  pending = 0;
-  isStopping = false;
-
-  constructor(handle: HttpHandler["handle"], socket = new SmallSocket(), isTls = false) {
-    this.socket = socket;
-    this.connection = new Connection(socket, {
-      handler: countingHandler(handle, this.ends),
-      clock: this.clock,
-      isTls,
-      idleMsMax: engineIdleMs,
-      date: () => "date: now\r\n",
-      isStopping: () => this.isStopping,
-      requestStarted: () => (this.pending += 1),
-      requestEnded: () => (this.pending -= 1),
-    });
-    socket.onClosed = () => this.connection.closed();
-  }
-
-  send(data: string | Buffer): void {
-    this.connection.received(typeof data === "string" ? Buffer.from(data, "latin1") : data);
-  }
-
-  /** Statuses of what was answered since the last look. */
-  statuses(): string[] {
-    return (
-      this.socket
-        .taken()
-        .toString("latin1")
-        .match(/(?<=HTTP\/1\.1 )\d{3}/g) ?? []
-    );
-  }
-
-  /** Lets time pass as the listener does. */
-  pass(ms: number): void {
-    for (let leftMs = ms; leftMs > 0; leftMs -= second) {
-      this.clock.step(Math.min(leftMs, second));
-      this.connection.sweep(this.clock.monotonicMs());
-    }
-  }
-}
-
 const hello = (): Answer => text("hello");
-
-function turns(count: number): Promise<void> {
-  return new Promise((resolve) => {
-    const next = (left: number): void => {
-      if (left === 0) resolve();
-      else setImmediate(() => next(left - 1));
-    };
-    next(count);
-  });
-}
 
 /** A handler whose answers are given by hand. */
 function byHand(): { handle: HttpHandler["handle"]; answers: ((answer: Answer) => void)[] } {
@@ -95,7 +38,7 @@ function fileAnswer(
 
 describe("time", () => {
   test("ends a silent connection, and not one that still has a little", () => {
-    const bench = new Bench(hello);
+    const bench = new ConnectionBench(hello);
     bench.pass(engineIdleMs - second);
     bench.send(head("GET /"));
     bench.pass(engineIdleMs);
@@ -105,7 +48,7 @@ describe("time", () => {
   });
 
   test("cuts a silent client over TLS that does not take its leave", () => {
-    const bench = new Bench(hello, new SmallSocket(), true);
+    const bench = new ConnectionBench(hello, new SmallSocket(), true);
     bench.pass(engineIdleMs + 2 * second);
     expect(bench.socket.ends).toEqual(["shutdown"]);
     bench.pass(lingerSilenceMsMax + second);
@@ -113,7 +56,7 @@ describe("time", () => {
   });
 
   test("is up for a head that trickles, which is told so", () => {
-    const bench = new Bench(hello);
+    const bench = new ConnectionBench(hello);
     bench.pass(engineIdleMs - second);
     for (const byte of "GET / HTTP/1.1\r\nHost: a\r\n") {
       bench.send(byte);
@@ -129,7 +72,7 @@ describe("time", () => {
   });
 
   test("is not up for an empty line after a request: the connection is idle all the same", () => {
-    const bench = new Bench(hello);
+    const bench = new ConnectionBench(hello);
     bench.send(`${head("GET /")}\r\n`);
     bench.pass(headMsMax + 2 * second);
     expect([bench.statuses(), bench.socket.ends]).toEqual([["200"], []]);
@@ -144,7 +87,7 @@ describe("time", () => {
 
   test("is not up for a handler that works", () => {
     const { handle, answers } = byHand();
-    const bench = new Bench(handle);
+    const bench = new ConnectionBench(handle);
     bench.send(head("GET /"));
     bench.pass(60 * minute);
     expect([bench.socket.ends, answers.length, bench.pending]).toEqual([[], 1, 1]);
@@ -153,7 +96,7 @@ describe("time", () => {
   test("is up for a client that takes nothing, even when it goes on sending", () => {
     const socket = new SmallSocket(100);
     const { answer, closes } = fileAnswer(socket, MiB);
-    const bench = new Bench(() => answer, socket);
+    const bench = new ConnectionBench(() => answer, socket);
     bench.send(head("GET /"));
     for (let ms = 0; ms < sendStallMsMax - 10 * second; ms += 10 * second) {
       bench.pass(10 * second);
@@ -177,7 +120,7 @@ describe("time", () => {
   });
 
   test("is up for the rest of a body that nobody wants and that does not come", () => {
-    const bench = new Bench(hello);
+    const bench = new ConnectionBench(hello);
     bench.send(head("PUT /", "Content-Length: 10"));
     expect([bench.statuses(), bench.pending]).toEqual([["200"], 0]);
     bench.pass(engineIdleMs);
@@ -189,7 +132,7 @@ describe("time", () => {
   });
 
   test("is up for a client that goes on sending after its last answer", () => {
-    const bench = new Bench(() => ({ ...hello(), hangsUp: true }));
+    const bench = new ConnectionBench(() => ({ ...hello(), hangsUp: true }));
     bench.send(head("PUT /", "Content-Length: 1000000"));
     expect(bench.socket.ends).toEqual(["shutdown"]);
     for (let ms = 0; ms < lingerMsMax; ms += second) {
@@ -199,7 +142,7 @@ describe("time", () => {
     expect(bench.socket.ends).toEqual(["shutdown"]);
     bench.pass(2 * second);
     expect(bench.socket.ends).toEqual(["shutdown", "terminate"]);
-    const silent = new Bench(() => ({ ...hello(), hangsUp: true }));
+    const silent = new ConnectionBench(() => ({ ...hello(), hangsUp: true }));
     silent.send(head("GET /"));
     silent.pass(lingerSilenceMsMax + 2 * second);
     expect(silent.socket.ends).toEqual(["shutdown", "terminate"]);
@@ -209,7 +152,7 @@ describe("time", () => {
 describe("a client that ends its half", () => {
   test("gets the answers to all that it asked for, and then the end", async () => {
     const { handle, answers } = byHand();
-    const bench = new Bench(handle);
+    const bench = new ConnectionBench(handle);
     bench.send(`${head("GET /a")}${head("GET /b")}${head("GET /c")}GET /d`);
     bench.connection.halfClosed();
     for (let i = 0; i < 3; i += 1) {
@@ -226,7 +169,7 @@ describe("a client that ends its half", () => {
 
   test("is ended at once when it asked for nothing, or for half a thing", () => {
     for (const data of ["", "\r\n", "GET /", head("GET /")]) {
-      const bench = new Bench(hello);
+      const bench = new ConnectionBench(hello);
       if (data !== "") bench.send(data);
       bench.connection.halfClosed();
       expect([data, bench.socket.ends]).toEqual([data, ["end"]]);
@@ -238,7 +181,7 @@ describe("a client that ends its half", () => {
       head("PUT /", "Content-Length: 10"),
       `${head("GET /")}${head("PUT /", "Transfer-Encoding: chunked")}3\r\na`,
     ]) {
-      const bench = new Bench(echo);
+      const bench = new ConnectionBench(echo);
       bench.send(requests);
       bench.connection.halfClosed();
       await turns(4);
@@ -249,7 +192,7 @@ describe("a client that ends its half", () => {
 
   test("in the middle of a body that nobody wants is ended when its answer has gone", () => {
     const socket = new SmallSocket(10);
-    const bench = new Bench(hello, socket);
+    const bench = new ConnectionBench(hello, socket);
     bench.send(head("PUT /", "Content-Length: 10"));
     bench.connection.halfClosed();
     expect([socket.ends, bench.pending]).toEqual([[], 1]);
@@ -264,7 +207,7 @@ describe("a connection that is gone", () => {
     const socket = new SmallSocket();
     const { handle, answers } = byHand();
     const { answer, closes } = fileAnswer(socket, MiB);
-    const bench = new Bench(handle, socket);
+    const bench = new ConnectionBench(handle, socket);
     bench.send(head("GET /"));
     bench.connection.closed();
     expect([bench.pending, closes()]).toEqual([1, 0]);
@@ -274,7 +217,7 @@ describe("a connection that is gone", () => {
   });
 
   test("wakes whoever waits for its body or its signal", async () => {
-    const bench = new Bench(async (request) => {
+    const bench = new ConnectionBench(async (request) => {
       const isAborted = new Promise((resolve) => request.signal.addEventListener("abort", resolve));
       const [code] = await Promise.all([
         request.body.next().catch((error: { code: string }) => error.code),
@@ -289,7 +232,7 @@ describe("a connection that is gone", () => {
   });
 
   test("is cut without a byte when the answer says so", () => {
-    const bench = new Bench(() => ({ status: 500, headers: {}, body: { at: "cut" } }));
+    const bench = new ConnectionBench(() => ({ status: 500, headers: {}, body: { at: "cut" } }));
     bench.send(head("GET /") + head("GET /"));
     expect([bench.socket.ends, bench.statuses(), bench.ends, bench.pending]).toEqual([
       ["terminate"],
@@ -302,7 +245,7 @@ describe("a connection that is gone", () => {
 
 describe("many requests at once", () => {
   test("are answered some at a time, so that others have their turn", async () => {
-    const bench = new Bench(({ target }) => text(target));
+    const bench = new ConnectionBench(({ target }) => text(target));
     bench.send(head("GET /").repeat(10 * requestsPerTurnMax));
     expect(bench.statuses().length).toBe(requestsPerTurnMax);
     bench.send(head("GET /"));
@@ -314,7 +257,7 @@ describe("many requests at once", () => {
   });
 
   test("are not dropped when the client ends its half while others have their turn", async () => {
-    const bench = new Bench(hello);
+    const bench = new ConnectionBench(hello);
     bench.send(head("GET /").repeat(3 * requestsPerTurnMax));
     bench.connection.halfClosed();
     await turns(6);
@@ -323,7 +266,7 @@ describe("many requests at once", () => {
 
   test("stop the reading until there is room, however many of them were answered", async () => {
     const { handle, answers } = byHand();
-    const bench = new Bench(handle);
+    const bench = new ConnectionBench(handle);
     const flood = head("GET /").repeat(Math.ceil((300 * KiB) / head("GET /").length));
     bench.send(flood);
     expect(bench.socket.isPaused).toBe(true);
@@ -343,7 +286,7 @@ describe("many requests at once", () => {
   test("behind a body that is taken slowly do not start the reading again", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     let takenBytes = 0;
-    const bench = new Bench(async ({ body }) => {
+    const bench = new ConnectionBench(async ({ body }) => {
       while (takenBytes < 300 * KiB) takenBytes += (await body.next())?.length ?? 0;
       await promise;
       return hello();
@@ -360,7 +303,10 @@ describe("many requests at once", () => {
   test("behind a file that takes several turns are answered without another byte", async () => {
     const socket = new SmallSocket();
     const { answer } = fileAnswer(socket, 9 * MiB);
-    const bench = new Bench(({ target }) => (target === "/file" ? answer : hello()), socket);
+    const bench = new ConnectionBench(
+      ({ target }) => (target === "/file" ? answer : hello()),
+      socket,
+    );
     bench.send(head("GET /file") + head("GET /"));
     await turns(6);
     expect([bench.ends, bench.pending]).toEqual([[true, true], 0]);
@@ -369,7 +315,7 @@ describe("many requests at once", () => {
 
 test("a slow handler stops the reading of its body, and each piece that it takes starts it again", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const bench = new Bench(async (request) => {
+  const bench = new ConnectionBench(async (request) => {
     await promise;
     return echo(request);
   });
@@ -388,7 +334,11 @@ test("a slow handler stops the reading of its body, and each piece that it takes
 
 test("a node that stops ends idle connections, and busy ones after their answer", async () => {
   const { handle, answers } = byHand();
-  const [idle, busy, cut] = [new Bench(handle), new Bench(handle), new Bench(handle)];
+  const [idle, busy, cut] = [
+    new ConnectionBench(handle),
+    new ConnectionBench(handle),
+    new ConnectionBench(handle),
+  ];
   busy.send(head("GET /") + head("GET /"));
   cut.send(head("GET /"));
   for (const bench of [idle, busy]) {

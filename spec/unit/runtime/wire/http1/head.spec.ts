@@ -1,13 +1,19 @@
 import { describe, expect, test } from "bun:test";
 import { headersMax } from "../../../../../runtime/base/limits.ts";
-import { emptyLineBytes, parseHead } from "../../../../../runtime/wire/http1/head.ts";
+import {
+  emptyLineBytes,
+  type HeadMemo,
+  parseHead,
+} from "../../../../../runtime/wire/http1/head.ts";
 import { headBytesMax } from "../../../../../runtime/wire/http1/limits.ts";
+
+const freshMemo = (): HeadMemo => ({ block: "", head: null });
 
 const get = "GET /a HTTP/1.1\r\nHost: a\r\n";
 
 /** The status of a refusal, or what was read. */
 function read(text: string): number | string | Record<string, unknown> {
-  const parsed = parseHead(Buffer.from(text, "latin1"));
+  const parsed = parseHead(Buffer.from(text, "latin1"), freshMemo());
   if (parsed.at === "bad") return parsed.status;
   if (parsed.at === "incomplete") return "incomplete";
   const { headers, ...head } = parsed.head;
@@ -15,7 +21,7 @@ function read(text: string): number | string | Record<string, unknown> {
 }
 
 function value(line: string): string | null {
-  const parsed = parseHead(Buffer.from(`${get}${line}\r\n\r\n`, "latin1"));
+  const parsed = parseHead(Buffer.from(`${get}${line}\r\n\r\n`, "latin1"), freshMemo());
   if (parsed.at !== "whole") throw new Error(`It was not read: ${parsed.at}`);
   return parsed.head.headers.get("x");
 }
@@ -24,9 +30,9 @@ test("a head is incomplete until its last byte, wherever it is cut, and tells wh
   const head = `${get}X: b\r\n\r\n`;
   const bytes = Buffer.from(`${head}GET /next`, "latin1");
   for (let count = 0; count < head.length; count += 1) {
-    expect(parseHead(bytes.subarray(0, count)).at).toBe("incomplete");
+    expect(parseHead(bytes.subarray(0, count), freshMemo()).at).toBe("incomplete");
   }
-  const parsed = parseHead(bytes);
+  const parsed = parseHead(bytes, freshMemo());
   expect(parsed).toMatchObject({ at: "whole", endBytes: head.length });
 });
 
@@ -218,5 +224,30 @@ test("two empty lines before a request are passed over, whole ones only", () => 
     ["GET", 0],
   ] as const) {
     expect([text, emptyLineBytes(Buffer.from(text))]).toEqual([text, count]);
+  }
+});
+
+test("the same headers again mean the same, whatever the request line", () => {
+  const memo = freshMemo();
+  const headers = "Host: a\r\nX-One: 1\r\nContent-Length: 3\r\n\r\n";
+  const lines = ["PUT /a HTTP/1.1", "GET /b?c HTTP/1.1", "GET http://a/d HTTP/1.1"];
+  for (const line of [...lines, "GET /e HTTP/1.0", ...lines, "CONNECT a:80 HTTP/1.1", ...lines]) {
+    const bytes = Buffer.from(`${line}\r\n${headers}`);
+    expect(parseHead(bytes, memo)).toEqual(parseHead(bytes, freshMemo()));
+  }
+});
+
+test("other headers after the same ones are read anew", () => {
+  const memo = freshMemo();
+  const head = (headers: string): Buffer =>
+    Buffer.from(`GET /a HTTP/1.1\r\nHost: a\r\n${headers}\r\n`);
+  for (const headers of [
+    "",
+    "Content-Length: 1\r\n",
+    "Content-Length: 2\r\n",
+    "Content-Length: x\r\n",
+    "",
+  ]) {
+    expect(parseHead(head(headers), memo)).toEqual(parseHead(head(headers), freshMemo()));
   }
 });
