@@ -12,7 +12,7 @@ export const scopeNameBytesMax = 512;
 /** 8 KiB of request target: room for a 512-byte id and two scope names with every byte percent-encoded (4.6 KiB). */
 export const targetCharsMax = 8 * KiB;
 
-/** A build tool sends 10 to 20 headers and proxies add as many. Bun itself refuses 200, or 16 KiB together. */
+/** A build tool sends 10 to 20 headers and proxies add as many. */
 export const headersMax = 64;
 
 /** Our routes know 2 names with 2 aliases; tools that add their own stay far below this. */
@@ -24,7 +24,7 @@ export const scopesMax = 8_192;
 /** User agents in memory; a build farm has a few dozen. Beyond it the cache starts anew. */
 export const userAgentsMax = 256;
 
-/** Up to here one `arrayBuffer()` is cheaper than a reader loop, and a slow client holds no more than this for nothing. */
+/** Bodies up to here are charged before they have come: a slow client holds no more than this for nothing. */
 export const wholeBodyBytesMax = 16 * KiB;
 
 /** Bodies of known length up to here wait for the upload budget; larger ones go to disk, which costs them little. */

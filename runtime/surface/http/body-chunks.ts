@@ -1,5 +1,6 @@
 import { Fault } from "../../base/fault.ts";
 import { budgetWaitMsMax } from "../../base/limits.ts";
+import { KiB } from "../../base/units.ts";
 import type { RequestBody } from "../../wire/http1/body.ts";
 import type { WatchedBody } from "./body-watch.ts";
 import type { Exchange } from "./exchange.ts";
@@ -19,7 +20,7 @@ export async function receiveWhole(exchange: Exchange, lengthBytes: number): Pro
     for (;;) {
       const chunk = await nextChunk(body, watched);
       if (chunk === null) return joinChunks(chunks, lengthBytes);
-      chunks.push(chunk);
+      addChunk(chunks, chunk);
     }
   } catch (error) {
     budget.give(lengthBytes);
@@ -48,6 +49,19 @@ export async function nextChunk(
   } finally {
     watched.isAwaited = false;
   }
+}
+
+/** Chunks shorter than this are joined: each costs some 250 bytes beside its own, which no budget counts. */
+const joinedChunkBytes = 1 * KiB;
+
+/** Keeps a chunk. A client that sends single bytes would otherwise fill the memory with what is around them. */
+export function addChunk(chunks: Uint8Array[], chunk: Uint8Array): void {
+  const last = chunks.at(-1);
+  if (last === undefined || last.length + chunk.length > joinedChunkBytes) {
+    chunks.push(chunk);
+    return;
+  }
+  chunks[chunks.length - 1] = joinChunks([last, chunk], last.length + chunk.length);
 }
 
 export function joinChunks(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array {

@@ -17,7 +17,7 @@ type Entry = WatchedBody & { wake: () => void; windowBytes: number; windowStartM
  * Ends bodies that come too slowly: each window of 10 s must bring 16 KiB a second, and the first one is the grace.
  * A window starts anew whenever the client had to wait for us. One timer serves all bodies, and runs only while there
  * are any.
- * @source trust.md test 20: a trickle must not hold a slot, and Bun's idle limit does not see it.
+ * @source trust.md test 20: a trickle must not hold a slot.
  */
 export class BodyWatch {
   readonly #clock: Clock;

@@ -1,4 +1,5 @@
 import {
+  addChunk,
   joinChunks,
   nextChunk,
   receiveWhole,
@@ -47,7 +48,7 @@ async function receiveUnknown(
       if (chunk === null) return joinChunks(chunks, sizeBytes);
       sizeBytes += chunk.length;
       if (sizeBytes > limitBytes) throw tooLarge(sizeBytes, limitBytes);
-      chunks.push(chunk);
+      addChunk(chunks, chunk);
     }
   } catch (error) {
     budget.give(chargeBytes);

@@ -4,6 +4,7 @@ import type { ArtifactName } from "../../store/identity.ts";
 import type { BodyFacts, Stage, StagedBody } from "../../store/store.ts";
 import { release } from "../../wire/http1/chunk-memory.ts";
 import {
+  addChunk,
   joinChunks,
   nextChunk,
   receiveWhole,
@@ -99,7 +100,7 @@ async function fillMemory(intake: Intake): Promise<boolean> {
   for (;;) {
     const chunk = await intake.next();
     if (chunk === null) return true;
-    intake.chunks.push(chunk);
+    addChunk(intake.chunks, chunk);
     if (intake.sizeBytes > config.journalBodyBytesMax) return false;
     // A small body that was charged in full at its first chunk needs no more.
     if (intake.heldBytes >= intake.sizeBytes) continue;

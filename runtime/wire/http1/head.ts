@@ -1,7 +1,7 @@
 import { headersMax } from "../../base/limits.ts";
 import { HeaderList, noHeaders } from "./headers.ts";
 import { readLatin1 } from "./latin1.ts";
-import { emptyLinesMax, headBytesMax } from "./limits.ts";
+import { emptyLinesMax, headBytesMax, knownHeadBytesMax } from "./limits.ts";
 
 /** What the first bytes of a connection are. */
 export type ParsedHead =
@@ -97,7 +97,7 @@ export function parseHead(bytes: Buffer, memo: HeadMemo): ParsedHead {
     return bad(statusBadRequest, "Cannot read the headers: one of them is malformed");
   }
   const parsed = judge(new Lines(method, rawTarget, minor === "0"), block, endBytes);
-  const isWorthKeeping = parsed.at === "whole" && minor === "1";
+  const isWorthKeeping = parsed.at === "whole" && minor === "1" && endBytes <= knownHeadBytesMax;
   memo.block = isWorthKeeping ? block : "";
   memo.head = isWorthKeeping ? parsed.head : null;
   return parsed;

@@ -6,6 +6,9 @@ import { GiB, KiB, MiB, second } from "../../base/units.ts";
 /** nginx and Node take 8 to 16 KiB; a build tool sends less than 1 KiB. */
 export const headBytesMax = 16 * KiB;
 
+/** A head up to here is kept until the next one of its connection has come: 10,000 idle connections hold 20 MB so. */
+export const knownHeadBytesMax = 2 * KiB;
+
 /** Lines before a request line that hold nothing: RFC 9112 section 2.2 wants one to be passed over. */
 export const emptyLinesMax = 2;
 

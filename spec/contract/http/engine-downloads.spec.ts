@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import fs from "node:fs";
 import net from "node:net";
+import path from "node:path";
 import { KiB, MiB, second } from "../../../runtime/base/units.ts";
 import { lingerSilenceMsMax, sendStallMsMax } from "../../../runtime/wire/http1/limits.ts";
+import { root } from "../../../scripts/build.ts";
 import { type Credentials, makeAuthority } from "../../support/certificates.ts";
 import {
   type Engine,
@@ -214,4 +216,17 @@ test("a plain port says so to a client that speaks TLS", async () => {
   const { status, body } = await client.answer();
   expect([status, body.toString()]).toEqual([400, expect.stringContaining("plain HTTP")]);
   expect((await client.closed()).length).toBe(0);
+});
+
+test("a defect ends the process, and does not leave a connection behind that nobody serves", async () => {
+  const module = path.join(root, "spec/support/engine.ts");
+  const program = `
+    const { startEngine } = await import(${JSON.stringify(module)});
+    const engine = startEngine(() => { throw new TypeError("a defect"); });
+    const client = (await import("node:net")).connect(engine.port, "127.0.0.1");
+    client.write("GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n");
+    setTimeout(() => process.exit(0), 5_000);`;
+  const child = Bun.spawn([process.execPath, "-e", program], { stderr: "pipe" });
+  expect(await child.exited).toBe(1);
+  expect(await new Response(child.stderr).text()).toContain("a defect");
 });
