@@ -142,7 +142,7 @@ async function readBody(deps: CompletenessDeps, manifest: Manifest): Promise<Hel
   for (let opens = 0; opens < opensMax; opens++) {
     const body = store.open(manifest, 0, sizeBytes);
     switch (body.at) {
-      // At most 256 KiB, and the store's to use again after its next call.
+      // At most 32 KiB, and the store's to use again after its next call.
       case "bytes":
         return unheld(body.bytes.slice());
       case "damaged":
