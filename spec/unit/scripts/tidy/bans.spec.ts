@@ -49,6 +49,10 @@ const cases: Record<string, Case> = {
     bad: ["file.writer()", "Bun.stdout.writer({ highWaterMark: 1 })"],
     good: ["manifest.writer", "file.write(bytes, 0)"],
   },
+  foreignCall: {
+    bad: ['import { dlopen } from "bun:ffi"', 'await import("bun:ffi")'],
+    good: ['import { kernelSend } from "../base/kernel-send.ts"', '"bun:ffi"'],
+  },
   lockedFile: {
     bad: [`\`\${dir}/kura.db\``, '"kura.db-wal"', `\`\${dir}/lock/x\``, '"lock.db"'],
     good: ['"block/1"', '"locked"', "// kura.db is opened by bun:sqlite"],
