@@ -1,4 +1,5 @@
 import { second } from "../../runtime/base/units.ts";
+import { BodyMemory } from "../../runtime/wire/http1/body-memory.ts";
 import { Connection, type HttpHandler } from "../../runtime/wire/http1/connection.ts";
 import { countingHandler, engineIdleMs } from "./engine.ts";
 import { SteppedClock } from "./server.ts";
@@ -10,6 +11,7 @@ export class ConnectionBench {
   readonly clock = new SteppedClock();
   readonly connection: Connection;
   readonly ends: boolean[] = [];
+  readonly memory = new BodyMemory(() => this.connection.balance());
   pending = 0;
   isStopping = false;
 
@@ -20,6 +22,7 @@ export class ConnectionBench {
       clock: this.clock,
       isTls,
       idleMsMax: engineIdleMs,
+      memory: this.memory,
       date: () => "date: now\r\n",
       isStopping: () => this.isStopping,
       requestStarted: () => (this.pending += 1),

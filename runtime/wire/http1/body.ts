@@ -1,4 +1,5 @@
 import { Fault } from "../../base/fault.ts";
+import type { BodyMemory } from "./body-memory.ts";
 import { frame } from "./chunk-memory.ts";
 import { ChunkDecoder } from "./chunks.ts";
 import { bodyQueueBytesMax } from "./limits.ts";
@@ -9,6 +10,8 @@ type Waiter = { resolve: (chunk: Uint8Array | null) => void; reject: (fault: Fau
 export type BodySource = {
   /** Somebody wants bytes: a client that waits for 100 Continue is told to go on, and reading goes on. */
   bodyWanted(): void;
+  /** Where its bytes are counted while it holds them. */
+  readonly memory: BodyMemory;
 };
 
 /**
@@ -29,9 +32,13 @@ export class RequestBody {
   #leftBytes: number;
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
+  /** Queued or with the reader, without the cost of chunks. */
+  #heldBytes = 0;
   #waiter: Waiter | null = null;
   #fault: Fault | null = null;
   #isDiscarded = false;
+  /** With the reader. */
+  #takenBytes = 0;
   #receivedBytes = 0;
 
   constructor(lengthBytes: number | null, source: BodySource) {
@@ -56,6 +63,11 @@ export class RequestBody {
     return this.#queuedBytes >= bodyQueueBytesMax;
   }
 
+  /** More of it may be read. */
+  get hasRoom(): boolean {
+    return this.isDropped || !(this.isCrowded || this.#source.memory.isFull);
+  }
+
   /** What comes of it is looked at by nobody. */
   get isDropped(): boolean {
     return this.#isDiscarded || this.#fault !== null;
@@ -70,8 +82,7 @@ export class RequestBody {
   takeWhole(): Uint8Array | null {
     if (this.#queue.length !== 1 || !this.isReceived) return null;
     const [whole = null] = this.#queue;
-    this.#queue = [];
-    this.#queuedBytes = 0;
+    this.#letGo();
     return whole;
   }
 
@@ -82,10 +93,13 @@ export class RequestBody {
    */
   next(): Promise<Uint8Array | null> {
     if (this.#fault !== null) return Promise.reject(this.#fault);
+    // The reader is done with what it had.
+    this.#hold(-this.#takenBytes);
     const chunk = this.#queue.shift();
+    this.#takenBytes = chunk?.length ?? 0;
     if (chunk !== undefined) {
       this.#queuedBytes -= chunk.length + chunkCostBytes;
-      if (!this.isCrowded) this.#source.bodyWanted();
+      if (this.hasRoom) this.#source.bodyWanted();
       return Promise.resolve(chunk);
     }
     if (this.isReceived) return Promise.resolve(null);
@@ -98,8 +112,7 @@ export class RequestBody {
   /** Wakes the reader with a fault, for good. */
   stop(fault: Fault): void {
     this.#fault ??= fault;
-    this.#queue = [];
-    this.#queuedBytes = 0;
+    this.#letGo();
     const waiter = this.#waiter;
     this.#waiter = null;
     waiter?.reject(fault);
@@ -108,8 +121,7 @@ export class RequestBody {
   /** Nobody will read it: what comes of it is dropped. */
   discard(): void {
     this.#isDiscarded = true;
-    this.#queue = [];
-    this.#queuedBytes = 0;
+    this.#letGo();
     if (!this.isReceived) this.#source.bodyWanted();
   }
 
@@ -142,14 +154,29 @@ export class RequestBody {
   #accept(chunk: Uint8Array): void {
     this.#receivedBytes += chunk.length;
     if (this.isDropped) return;
+    this.#hold(chunk.length);
     const waiter = this.#waiter;
     if (waiter !== null) {
       this.#waiter = null;
+      this.#takenBytes = chunk.length;
       waiter.resolve(chunk);
       return;
     }
     this.#queue.push(chunk);
     this.#queuedBytes += chunk.length + chunkCostBytes;
+  }
+
+  #hold(bytes: number): void {
+    if (bytes === 0) return;
+    this.#heldBytes += bytes;
+    this.#source.memory.hold(bytes);
+  }
+
+  #letGo(): void {
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.#takenBytes = 0;
+    this.#hold(-this.#heldBytes);
   }
 
   /** The last chunk had no bytes, so whoever waits for some is told. */

@@ -1,6 +1,7 @@
 import type { Clock } from "../../base/clock.ts";
 import { type Answer, bodyLength, closeBody, noBody, writeHead } from "./answer.ts";
 import { type BodySource, RequestBody } from "./body.ts";
+import { BodyMemory } from "./body-memory.ts";
 import { Call } from "./call.ts";
 import { release } from "./chunk-memory.ts";
 import {
@@ -38,6 +39,7 @@ export type ConnectionHost = {
   readonly isTls: boolean;
   /** Silence between requests that ends a connection. */
   readonly idleMsMax: number;
+  readonly memory: BodyMemory;
   /** The Date header, a whole line. */
   readonly date: () => string;
   /** True once nobody is to start anything new. */
@@ -57,10 +59,11 @@ type At = "idle" | "head" | "call" | "linger" | "closed";
 
 const continueLines = "HTTP/1.1 100 Continue\r\n\r\n";
 const tooSlow = bad(408, "The head of the request came too slowly");
-const noSource: BodySource = { bodyWanted: () => {} };
+const noSource: BodySource = { bodyWanted: () => {}, memory: new BodyMemory(() => {}) };
 
 /** One connection: reads requests, one after the other, and sends their answers in this order. */
 export class Connection implements BodySource {
+  readonly memory: BodyMemory;
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
   readonly #outgoing: Outgoing;
@@ -83,6 +86,7 @@ export class Connection implements BodySource {
   constructor(socket: Socket, host: ConnectionHost) {
     this.#socket = socket;
     this.#host = host;
+    this.memory = host.memory;
     this.#sinceMs = host.clock.monotonicMs();
     this.#movedMs = this.#sinceMs;
     this.#outgoing = new Outgoing(socket, host.isTls, {
@@ -198,7 +202,7 @@ export class Connection implements BodySource {
       if (!this.#readRequest(this.#unread)) break;
     }
     this.#endIfLast();
-    this.#balance();
+    this.balance();
   }
 
   get #isAwaiting(): boolean {
@@ -222,7 +226,7 @@ export class Connection implements BodySource {
   }
 
   /** Reads from the socket what has a place here, and no more. */
-  #balance(): void {
+  balance(): void {
     const mayRead = this.#hasRoom();
     if (mayRead !== this.#isPaused || this.#at === "closed") return;
     this.#isPaused = !mayRead;
@@ -232,7 +236,7 @@ export class Connection implements BodySource {
 
   #hasRoom(): boolean {
     const call = this.#call;
-    if (call !== null && !call.body.isReceived) return !call.body.isCrowded;
+    if (call !== null && !call.body.isReceived) return call.body.hasRoom;
     return this.#unread === null || this.#unread.length <= pipelineBytesMax;
   }
 
@@ -341,6 +345,7 @@ export class Connection implements BodySource {
   #book(call: Call, isDelivered: boolean): void {
     if (call.isOver) return;
     call.isOver = true;
+    call.body.discard();
     this.#host.requestEnded();
     call.answer?.onEnd?.(isDelivered);
   }
@@ -362,7 +367,7 @@ export class Connection implements BodySource {
       // What is sent already needs no leave.
       if (call.body.receivedBytes === 0) this.#outgoing.sendInterim(continueLines);
     }
-    this.#balance();
+    this.balance();
   }
 
   /** Closes our side and reads on for a while, so that a client that is still sending can read the answer. */

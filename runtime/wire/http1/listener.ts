@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../../base/clock.ts";
 import { second } from "../../base/units.ts";
+import { BodyMemory } from "./body-memory.ts";
 import { Connection, type ConnectionHost, type HttpHandler } from "./connection.ts";
 import { sweepPeriodMs } from "./limits.ts";
 
@@ -34,8 +35,12 @@ export function listenHttp(options: ListenerOptions): HttpListener {
   const connections = new Set<Connection>();
   let pendingRequests = 0;
   let isStopping = false;
+  const memory = new BodyMemory(() => {
+    for (const connection of connections) connection.balance();
+  });
   const host: ConnectionHost = {
     handler,
+    memory,
     clock,
     idleMsMax,
     isTls: tls !== undefined,

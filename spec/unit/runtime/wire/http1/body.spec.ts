@@ -2,11 +2,15 @@ import { describe, expect, test } from "bun:test";
 import { Fault } from "../../../../../runtime/base/fault.ts";
 import { KiB } from "../../../../../runtime/base/units.ts";
 import { RequestBody } from "../../../../../runtime/wire/http1/body.ts";
+import { BodyMemory } from "../../../../../runtime/wire/http1/body-memory.ts";
 import { bodyQueueBytesMax } from "../../../../../runtime/wire/http1/limits.ts";
 
 function makeBody(lengthBytes: number | null): { body: RequestBody; wishes: () => number } {
   let wishes = 0;
-  const body = new RequestBody(lengthBytes, { bodyWanted: () => (wishes += 1) });
+  const body = new RequestBody(lengthBytes, {
+    bodyWanted: () => (wishes += 1),
+    memory: new BodyMemory(() => {}),
+  });
   return { body, wishes: () => wishes };
 }
 
