@@ -10,7 +10,7 @@ const startStep = 600_011;
  * body costs no memory, every byte of it can be told in advance, and no two of the first million are equal.
  */
 export class Contents {
-  /** Twice the period: any window of one period lies in one piece. */
+  /** Twice the period, so that every window of one period lies in one piece. */
   readonly #block: Buffer;
 
   constructor(seed: number) {

@@ -138,7 +138,7 @@ export const bans: readonly Ban[] = [
     where: program,
     find: namesLockedFile,
     message:
-      "names the index or the lock file: any open and close of it outside of bun:sqlite frees its locks, so only its owners may know the name",
+      "names the index or the lock file: to open and close one outside of bun:sqlite frees its locks, so only its owners may know the name",
     allowed: {
       "runtime/store/lock.ts": "opens the lock with bun:sqlite",
       "runtime/store/worker-maintenance.ts": "names the index to the Worker, which uses bun:sqlite",

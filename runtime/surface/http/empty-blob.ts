@@ -9,7 +9,7 @@ import { countWrite } from "./upload.ts";
 const etag = `"0-0"`;
 
 /**
- * Answers GET and HEAD of the empty blob, which is always there, as for one that is stored: any range of it is 416.
+ * Answers GET and HEAD of the empty blob, which is always there, as for one that is stored; every range of it is 416.
  * @source surfaces.md 5.4 and 3.1.
  */
 export function sendEmpty(exchange: Exchange, kind: ArtifactKind): Answer {

@@ -26,7 +26,7 @@ export type AnswerBody =
       readonly endBytes: number;
       readonly close: () => void;
     }
-  /** The connection is cut before a status: any answer would be a lie. */
+  /** The connection is cut before a status, since no answer would be true. */
   | { readonly at: "cut" };
 
 export const noBody: AnswerBody = { at: "none" };

@@ -64,7 +64,7 @@ export function parseActionResult(bytes: Uint8Array): ActionResultDigests | null
         skipMessage(reader);
         break;
       case resultFields.exitCode:
-        reader.skip();
+        reader.passOver();
         break;
       case resultFields.stdoutRaw:
       case resultFields.stderrRaw:
@@ -74,7 +74,7 @@ export function parseActionResult(bytes: Uint8Array): ActionResultDigests | null
         skipMessage(reader);
         break;
       default:
-        reader.skip();
+        reader.passOver();
         continue;
     }
     isResult = true;
@@ -90,7 +90,7 @@ function readFile(reader: WireReader, files: WireDigest[]): void {
   const outer = reader.enter();
   while (reader.next()) {
     if (reader.field === fileFields.digest) digest = readOnce(reader, digest);
-    else reader.skip();
+    else reader.passOver();
   }
   reader.leave(outer);
   if (digest === null) reader.breakOff();
@@ -104,7 +104,7 @@ function readDirectory(reader: WireReader, { trees, roots }: Directories): void 
   while (reader.next()) {
     if (reader.field === directoryFields.treeDigest) tree = readOnce(reader, tree);
     else if (reader.field === directoryFields.rootDirectoryDigest) root = readOnce(reader, root);
-    else reader.skip();
+    else reader.passOver();
   }
   reader.leave(outer);
   if (tree === null && root === null) reader.breakOff();

@@ -22,7 +22,7 @@ export function readDigest(reader: WireReader): WireDigest | null {
   while (reader.next()) {
     if (reader.field === 1) hash = reader.text(hashCharsMax);
     else if (reader.field === 2) sizeBytes = reader.number();
-    else reader.skip();
+    else reader.passOver();
   }
   reader.leave(outer);
   if (reader.isBroken || (hash === "" && sizeBytes === 0)) return null;

@@ -31,7 +31,7 @@ export class TreeFiles {
       if (this.#outerEndBytes === null && !this.#enterDirectory()) return null;
       while (reader.next()) {
         if (reader.field !== directoryFields.files) {
-          reader.skip();
+          reader.passOver();
           continue;
         }
         const digest = readFileNode(reader);
@@ -50,7 +50,7 @@ export class TreeFiles {
         this.#outerEndBytes = reader.enter();
         return true;
       }
-      reader.skip();
+      reader.passOver();
     }
     return false;
   }
@@ -62,7 +62,7 @@ function readFileNode(reader: WireReader): WireDigest | null {
   const outer = reader.enter();
   while (reader.next()) {
     if (reader.field === fileFields.digest) digest = readDigest(reader);
-    else reader.skip();
+    else reader.passOver();
   }
   reader.leave(outer);
   return digest;

@@ -76,7 +76,7 @@ export class WireReader {
     this.#endBytes = outerEndBytes;
   }
 
-  skip(): void {
+  passOver(): void {
     switch (this.#wireType) {
       case wireTypes.varint:
         this.#varint();
