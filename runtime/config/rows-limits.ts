@@ -33,13 +33,13 @@ export const limitRows = {
     "KURA_MANIFEST_CACHE_MAX_BYTES",
     bytes({ min: 64 * KiB, max: 64 * GiB }),
     derived(`${soft} / 16, in [8, 64] MiB`, softSixteenth),
-    "Rows of the index kept in memory.",
+    "Rows of the index kept in memory; unless set, 8 MiB of it are used.",
   ),
   bodyCacheBytesMax: row(
     "KURA_BODY_CACHE_MAX_BYTES",
     bytes({ min: 64 * KiB, max: 64 * GiB }),
     derived(`${soft} / 16, in [8, 64] MiB`, softSixteenth),
-    "Small bodies kept in memory.",
+    "Small bodies kept in memory; unless set, 4 MiB of it are used.",
   ),
   uploadMemoryBytesMax: row(
     "KURA_UPLOAD_MEMORY_BYTES",
@@ -92,7 +92,7 @@ export const limitRows = {
     "KURA_METADATA_STORE_READ_CACHE_BYTES",
     bytes({ min: MiB, max: 64 * GiB }),
     derived("detected memory / 32, in [16, 128] MiB", memoryThirtySecond),
-    "Page cache of the index.",
+    "Page cache of the index; unless set, 4 MiB of it are used.",
   ),
   indexWriteBufferPoolBytes: row(
     writeBufferPool,

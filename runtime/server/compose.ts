@@ -124,13 +124,24 @@ function makeHandlers({
   };
 }
 
+/** What the caches take of rules that only look at the size of the machine. */
+const derivedBytesMax = {
+  manifestCacheBytesMax: 8 * MiB,
+  bodyCacheBytesMax: 4 * MiB,
+  indexReadCacheBytes: 4 * MiB,
+} as const;
+
 /**
- * The seed's rule gives the index up to 128 MiB. SQLite's cache takes what it is given and the manifest cache stands
- * before it, so only somebody who asks for more gets more.
+ * The seed's rules give up to 128 MiB to the index and 64 each to manifests and bodies. A machine that runs builds has
+ * better use for them: a cache fills whatever it is given, and the collector lets as much garbage gather as there is
+ * live memory (docs/decisions.md has the figures). So only somebody who asks for more gets more.
  */
-function indexCacheBytes({ config, sources }: LoadedConfig): number {
-  const isDerived = sources.indexReadCacheBytes === "derived";
-  return isDerived ? Math.min(config.indexReadCacheBytes, 16 * MiB) : config.indexReadCacheBytes;
+function cacheBytes(
+  { config, sources }: LoadedConfig,
+  field: keyof typeof derivedBytesMax,
+): number {
+  const isDerived = sources[field] === "derived";
+  return isDerived ? Math.min(config[field], derivedBytesMax[field]) : config[field];
 }
 
 export function uploadLimits(config: Config): UploadLimits {
@@ -150,9 +161,9 @@ function openRealStore(loaded: LoadedConfig, log: Log): OpenedStore {
     {
       dataDir: config.dataDir,
       capacityBytes: config.capacityBytes,
-      manifestCacheBytesMax: config.manifestCacheBytesMax,
-      bodyCacheBytesMax: config.bodyCacheBytesMax,
-      indexCacheBytes: indexCacheBytes(loaded),
+      manifestCacheBytesMax: cacheBytes(loaded, "manifestCacheBytesMax"),
+      bodyCacheBytesMax: cacheBytes(loaded, "bodyCacheBytesMax"),
+      indexCacheBytes: cacheBytes(loaded, "indexReadCacheBytes"),
       walBytesMax: config.indexWriteBufferBytes,
       uploadLimits: uploadLimits(config),
       note: (event, details) => noteStore(log, event, details),

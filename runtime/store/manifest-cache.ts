@@ -5,49 +5,47 @@ import type { Manifest } from "./store.ts";
 const ways = 8;
 const idWords = 8;
 const numbersPerEntry = 7;
+/** A cache begins with this many sets, 780 KB, and doubles with use. */
+const firstSetsMax = 1_024;
 
 /** Memory of one entry: id, seven 64-bit numbers, metadata length, kind, flags, use mark. */
 export const manifestCacheEntryBytes = idWords * 4 + numbersPerEntry * 8 + 4 + 3;
 
 /**
- * Manifests of live artifacts, in typed arrays: no garbage, a fixed size, and pages that were never used cost nothing.
- * An id belongs to one set of eight entries; within a full set the first entry without a use mark since the last
- * round gives way. Whole 32-byte ids are compared.
+ * Manifests of live artifacts, in typed arrays: no garbage and no object for each. An id belongs to one set of eight
+ * entries; within a full set the first entry without a use mark since the last round gives way. Whole 32-byte ids are
+ * compared. The arrays double whenever half of their entries are filled, until they have the size they were given:
+ * the collector takes their size for a measure of how much garbage may gather, so a node with few artifacts stays
+ * small. Doubling costs about 50 ns an entry.
  */
 export class ManifestCache {
-  readonly #setMask: number;
-  readonly #ids: Uint32Array;
-  readonly #numbers: Float64Array;
-  readonly #metadataBytes: Uint32Array;
-  readonly #kinds: Uint8Array;
-  readonly #flags: Uint8Array;
+  readonly #setsMax: number;
+  #setMask = 0;
+  #ids = new Uint32Array(0);
+  #numbers = new Float64Array(0);
+  #metadataBytes = new Uint32Array(0);
+  #kinds = new Uint8Array(0);
+  #flags = new Uint8Array(0);
   /** 0 empty, 1 filled, 2 used since the last round. */
-  readonly #marks: Uint8Array;
-  readonly #hands: Uint8Array;
+  #marks = new Uint8Array(0);
+  #hands = new Uint8Array(0);
   #count = 0;
 
   /** `maxBytes` is rounded down to a power of two of sets; at least one set. */
   constructor(maxBytes: number) {
     const setsMax = Math.max(1, Math.floor(maxBytes / (manifestCacheEntryBytes * ways)));
-    const sets = 2 ** Math.floor(Math.log2(setsMax));
-    assert(sets < 2 ** 28, "the sets of the manifest cache can be numbered");
-    const entries = sets * ways;
-    this.#setMask = sets - 1;
-    this.#ids = new Uint32Array(entries * idWords);
-    this.#numbers = new Float64Array(entries * numbersPerEntry);
-    this.#metadataBytes = new Uint32Array(entries);
-    this.#kinds = new Uint8Array(entries);
-    this.#flags = new Uint8Array(entries);
-    this.#marks = new Uint8Array(entries);
-    this.#hands = new Uint8Array(sets);
+    this.#setsMax = 2 ** Math.floor(Math.log2(setsMax));
+    assert(this.#setsMax < 2 ** 28, "the sets of the manifest cache can be numbered");
+    this.#allocate(Math.min(firstSetsMax, this.#setsMax));
   }
 
   get count(): number {
     return this.#count;
   }
 
+  /** Entries that it has room for when it has grown. */
   get capacity(): number {
-    return this.#marks.length;
+    return this.#setsMax * ways;
   }
 
   get(id: Uint8Array): Manifest | null {
@@ -75,7 +73,10 @@ export class ManifestCache {
   put(manifest: Manifest): void {
     const words = wordsOf(manifest.id);
     let entry = this.#locate(words);
-    if (entry < 0) entry = this.#claim(words[0]! & this.#setMask);
+    if (entry < 0) {
+      if (this.#count * 2 >= this.#marks.length && this.#setMask + 1 < this.#setsMax) this.#grow();
+      entry = this.#claim(words[0]! & this.#setMask);
+    }
     this.#ids.set(words, entry * idWords);
     const at = entry * numbersPerEntry;
     this.#numbers[at] = manifest.file;
@@ -101,6 +102,44 @@ export class ManifestCache {
   clear(): void {
     this.#marks.fill(0);
     this.#count = 0;
+  }
+
+  #allocate(sets: number): void {
+    const entries = sets * ways;
+    this.#setMask = sets - 1;
+    this.#ids = new Uint32Array(entries * idWords);
+    this.#numbers = new Float64Array(entries * numbersPerEntry);
+    this.#metadataBytes = new Uint32Array(entries);
+    this.#kinds = new Uint8Array(entries);
+    this.#flags = new Uint8Array(entries);
+    this.#marks = new Uint8Array(entries);
+    this.#hands = new Uint8Array(sets);
+  }
+
+  /** Twice the sets: the entries of a set go to it and to the one that the next bit of their ids names. */
+  #grow(): void {
+    const ids = this.#ids;
+    const numbers = this.#numbers;
+    const metadataBytes = this.#metadataBytes;
+    const kinds = this.#kinds;
+    const flags = this.#flags;
+    const marks = this.#marks;
+    const sets = this.#setMask + 1;
+    this.#allocate(2 * sets);
+    for (let from = 0; from < marks.length; from++) {
+      if (marks[from] === 0) continue;
+      // The same place in its new set: two entries of one set cannot meet there.
+      const set = ids[from * idWords]! & this.#setMask;
+      const to = set * ways + (from % ways);
+      for (let i = 0; i < idWords; i++) this.#ids[to * idWords + i] = ids[from * idWords + i]!;
+      for (let i = 0; i < numbersPerEntry; i++) {
+        this.#numbers[to * numbersPerEntry + i] = numbers[from * numbersPerEntry + i]!;
+      }
+      this.#metadataBytes[to] = metadataBytes[from]!;
+      this.#kinds[to] = kinds[from]!;
+      this.#flags[to] = flags[from]!;
+      this.#marks[to] = marks[from]!;
+    }
   }
 
   /** Entry of an id, or -1. */

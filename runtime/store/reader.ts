@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import { crc32 } from "../base/digest.ts";
 import type { Disk, DiskFile } from "../base/disk.ts";
 import { hour, KiB, MiB } from "../base/units.ts";
+import { BodyCache, cachedBodyBytesMax } from "./body-cache.ts";
 import type { StoreFiles } from "./files.ts";
 import { filePageBytes, fileSeed } from "./format.ts";
 import { sameId } from "./identity.ts";
@@ -22,7 +23,7 @@ import { type Attributes, type Body, type Manifest, manifestFlags } from "./stor
  * Bodies up to here are read and checked each time, or kept in the cache of bodies; longer ones are checked once, then
  * sent by the kernel, for which copying costs more than a second call.
  */
-const readWholeBytesMax = 32 * KiB;
+const readWholeBytesMax = cachedBodyBytesMax;
 /** What the scratch buffer has room for without growing: a check reads a body of up to 1 MiB whole. */
 const scratchBytes = 256 * KiB;
 /** A checked body is believed for this long. */
@@ -31,8 +32,6 @@ const checkedForMs = 24 * hour;
 const checkedBodiesMax = 65_536;
 /** Open handles of data files. */
 const handlesMax = 64;
-/** A row's weight in the cache of bodies beside its bytes. */
-const cachedBodyExtraBytes = 256;
 
 export type ReaderOptions = {
   readonly disk: Disk;
@@ -50,7 +49,7 @@ export type ReaderOptions = {
 export class Reader {
   readonly #options: ReaderOptions;
   readonly #handles: Lru<number, DiskFile>;
-  readonly #bodies: Lru<number, Uint8Array>;
+  readonly #bodies: BodyCache;
   readonly #checked = new Lru<number, number>(checkedBodiesMax);
   readonly #checkedLarge = new Lru<number, number>(checkedBodiesMax);
   readonly #checking = new Map<number, Promise<void>>();
@@ -60,11 +59,11 @@ export class Reader {
   constructor(options: ReaderOptions) {
     this.#options = options;
     this.#handles = new Lru(handlesMax, (file) => file.close());
-    this.#bodies = new Lru(options.bodyCacheBytesMax);
+    this.#bodies = new BodyCache(options.bodyCacheBytesMax);
   }
 
   get cachedBytes(): number {
-    return this.#bodies.weight;
+    return this.#bodies.heldBytes;
   }
 
   open(manifest: Manifest, startBytes: number, endBytes: number): Body {
@@ -75,16 +74,14 @@ export class Reader {
       return this.#openLong(manifest, startBytes, endBytes);
     }
     const key = placeKey(manifest);
-    const cached = this.#bodies.get(key);
-    if (cached !== undefined) {
+    const cached = this.#bodies.get(key, manifest.sizeBytes);
+    if (cached !== null) {
       const isWhole = startBytes === 0 && endBytes === manifest.sizeBytes;
       return { at: "bytes", bytes: isWhole ? cached : cached.subarray(startBytes, endBytes) };
     }
     const body = this.#readBody(manifest);
     if (body === null) return { at: "damaged" };
-    if (body.length > 0) {
-      this.#bodies.put(key, new Uint8Array(body), body.length + cachedBodyExtraBytes);
-    }
+    if (body.length > 0) this.#bodies.offer(key, body);
     return { at: "bytes", bytes: body.subarray(startBytes, endBytes) };
   }
 

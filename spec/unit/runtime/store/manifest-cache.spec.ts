@@ -87,3 +87,21 @@ test("ids that share their first words are told apart by the last byte", () => {
   expect(cache.get(two)).toBeNull();
   expect(cache.get(one)?.seq).toBe(1);
 });
+
+test("a cache that grows with use keeps what it held, up to the size it was given", () => {
+  const entries = 65_536;
+  const cache = new ManifestCache(entries * manifestCacheEntryBytes);
+  expect(cache.capacity).toBe(entries);
+  const count = 20_000;
+  for (let key = 0; key < count; key++) cache.put(manifest(key, key));
+  let found = 0;
+  for (let key = 0; key < count; key++) {
+    const held = cache.get(sha256(`key ${key}`));
+    if (held === null) continue;
+    found += 1;
+    expect(held).toEqual(manifest(key, key));
+  }
+  expect(found).toBe(cache.count);
+  // Sets of eight that are half full on average lose some: 2 % of them have more than eight.
+  expect(found).toBeGreaterThan(count * 0.97);
+});

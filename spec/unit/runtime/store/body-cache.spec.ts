@@ -1,0 +1,76 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { KiB } from "../../../../runtime/base/units.ts";
+import { BodyCache, cachedBodyBytesMax } from "../../../../runtime/store/body-cache.ts";
+
+const segmentBytes = 2 ** 28;
+
+function body(key: number, length: number): Uint8Array {
+  return new Uint8Array(length).map((_, i) => (key * 31 + i * 7) & 0xff);
+}
+
+function lengthOf(key: number): number {
+  return 1 + ((key * 7_919) % cachedBodyBytesMax);
+}
+
+test("the cache answers with the bytes that were put, or not at all, and holds no more than it was given", () => {
+  const steps = fc.array(
+    fc.record({ op: fc.constantFrom("put", "offer", "get", "get", "drop"), key: fc.nat(80) }),
+    { maxLength: 300 },
+  );
+  const sizes = fc.constantFrom(64 * KiB, 300 * KiB, 1_024 * KiB);
+  fc.assert(
+    fc.property(steps, sizes, (all, maxBytes) => {
+      const cache = new BodyCache(maxBytes);
+      const dropped = new Set<number>();
+      for (const { op, key } of all) {
+        const bytes = body(key, lengthOf(key));
+        if (op === "drop") cache.drop(key);
+        else if (op === "put") cache.put(key, bytes);
+        else if (op === "offer") cache.offer(key, bytes);
+        if (op === "drop") dropped.add(key);
+        else if (op !== "get") dropped.delete(key);
+        const found = cache.get(key, lengthOf(key));
+        if (op === "put") expect(found).not.toBeNull();
+        if (dropped.has(key)) expect(found).toBeNull();
+        if (found !== null) expect(Buffer.compare(found, bytes)).toBe(0);
+        expect(cache.heldBytes).toBeLessThanOrEqual(maxBytes);
+      }
+    }),
+    { seed: 5, numRuns: 200 },
+  );
+});
+
+test("a body that was handed out keeps its bytes while everything else is turned over", () => {
+  const cache = new BodyCache(64 * KiB);
+  cache.put(1, body(1, 1_000));
+  const handedOut = cache.get(1, 1_000);
+  for (let key = 2; key < 500; key++) cache.put(key, body(key, 1_000));
+  expect(cache.get(1, 1_000)).toBeNull();
+  expect(handedOut).toEqual(Buffer.from(body(1, 1_000)));
+});
+
+test("what is asked for once is not kept, what is asked for twice is", () => {
+  const cache = new BodyCache(1_024 * KiB);
+  cache.offer(7 * segmentBytes + 64, body(7, 100));
+  expect(cache.count).toBe(0);
+  cache.offer(7 * segmentBytes + 64, body(7, 100));
+  expect(cache.get(7 * segmentBytes + 64, 100)).toEqual(Buffer.from(body(7, 100)));
+});
+
+test("most of 2,000 places that are asked for in turn are known the second time", () => {
+  const cache = new BodyCache(4_096 * KiB);
+  for (let round = 0; round < 2; round++) {
+    for (let i = 0; i < 2_000; i++) cache.offer(3 * segmentBytes + i * 1_216, body(i, 1_000));
+  }
+  expect(cache.count).toBeGreaterThan(1_600);
+});
+
+test("a body in use outlives a stream of others that is larger than the cache", () => {
+  const cache = new BodyCache(1_024 * KiB);
+  cache.put(1, body(1, 1_000));
+  for (let key = 2; key < 5_000; key++) {
+    cache.put(key, body(key, 1_000));
+    expect(cache.get(1, 1_000)).not.toBeNull();
+  }
+});
