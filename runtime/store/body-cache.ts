@@ -15,7 +15,7 @@ export const cachedBodyBytesMax = chunkBytesMin;
 type Chunk = {
   /** Counts up; chunks are in this order. */
   readonly number: number;
-  readonly bytes: Buffer;
+  readonly bytes: Uint8Array;
   readonly keys: number[];
 };
 
@@ -101,7 +101,7 @@ export class BodyCache {
     if (newest !== undefined && this.#usedBytes + length <= this.#chunkBytes) return newest;
     // The bytes of one that gives way are not used again: an answer may still be reading them.
     if (this.#chunks.length === this.#chunksMax) this.#forget(this.#chunks.shift());
-    const bytes = Buffer.allocUnsafeSlow(this.#chunkBytes);
+    const bytes = new Uint8Array(this.#chunkBytes);
     const chunk = { number: this.#nextNumber++, bytes, keys: [] };
     this.#chunks.push(chunk);
     this.#usedBytes = 0;

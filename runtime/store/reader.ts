@@ -11,11 +11,11 @@ import { Lru } from "./lru.ts";
 import { decodeMetadata } from "./metadata.ts";
 import {
   bodyIsWhole,
-  decodeRecordHeader,
+  compareHeader,
   headerCrc,
+  metadataCrcAtBytes,
   pieceCount,
   recordHeaderBytes,
-  rowDigest,
 } from "./record.ts";
 import { type Attributes, type Body, type Manifest, manifestFlags } from "./store.ts";
 
@@ -45,20 +45,24 @@ export type ReaderOptions = {
   readonly onDamage: (manifest: Manifest, isIndexWrong: boolean) => void;
 };
 
+/** A data file and where the CRCs of its records start. */
+type OpenFile = { readonly file: DiskFile; readonly seed: number };
+
 /** Reads bodies. Whatever it hands out agrees with its checksums and with the row that named it. */
 export class Reader {
   readonly #options: ReaderOptions;
-  readonly #handles: Lru<number, DiskFile>;
+  readonly #handles: Lru<number, OpenFile>;
   readonly #bodies: BodyCache;
   readonly #checked = new Lru<number, number>(checkedBodiesMax);
   readonly #checkedLarge = new Lru<number, number>(checkedBodiesMax);
   readonly #checking = new Map<number, Promise<void>>();
-  #scratch = Buffer.allocUnsafeSlow(scratchBytes);
+  #scratch = new Uint8Array(scratchBytes);
+  #view = new DataView(this.#scratch.buffer);
   #isClosed = false;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
-    this.#handles = new Lru(handlesMax, (file) => file.close());
+    this.#handles = new Lru(handlesMax, (open) => open.file.close());
     this.#bodies = new BodyCache(options.bodyCacheBytesMax);
   }
 
@@ -87,19 +91,18 @@ export class Reader {
 
   /** The attributes of an artifact; null when its header is damaged. */
   attributes(manifest: Manifest): Attributes | null {
-    const handle = this.#handle(manifest);
-    if (handle === null) return null;
+    const open = this.#open(manifest);
+    if (open === null) return null;
     if ((manifest.flags & manifestFlags.large) !== 0) {
-      const header = readLargeHeader(handle);
+      const header = readLargeHeader(open.file);
       if (header === null || !sameId(header.id, manifest.id)) return null;
       return header.metadata.attributes;
     }
     const length = recordHeaderBytes + manifest.metadataBytes;
-    if (this.#read(handle, manifest.offsetBytes, length) === null) return null;
-    if (!this.#headerIsOurs(manifest)) return null;
+    if (!this.#read(open, manifest.offsetBytes, length)) return null;
+    if (!this.#headerIsOurs(manifest, open)) return null;
     const bytes = this.#scratch.subarray(recordHeaderBytes, length);
-    const crc = this.#scratch.readUInt32LE(92);
-    if (crc32(bytes) !== crc) return null;
+    if (crc32(bytes) !== this.#view.getUint32(metadataCrcAtBytes, true)) return null;
     return decodeMetadata(bytes)?.attributes ?? null;
   }
 
@@ -114,9 +117,9 @@ export class Reader {
     const { offsetBytes, metadataBytes, sizeBytes } = manifest;
     const bodyAt = recordHeaderBytes + metadataBytes;
     const length = bodyAt + sizeBytes + 4 * pieceCount(sizeBytes);
-    const handle = this.#handle(manifest);
-    const isRead = handle !== null && this.#read(handle, offsetBytes, length) !== null;
-    if (!isRead || !this.#headerIsOurs(manifest)) return this.#damaged(manifest);
+    const open = this.#open(manifest);
+    if (open === null || !this.#read(open, offsetBytes, length)) return this.#damaged(manifest);
+    if (!this.#headerIsOurs(manifest, open)) return this.#damaged(manifest);
     const seed = headerCrc(this.#scratch, 0);
     if (!bodyIsWhole(this.#scratch, bodyAt, sizeBytes, seed)) return this.#damaged(manifest);
     return this.#scratch.subarray(bodyAt, bodyAt + sizeBytes);
@@ -167,23 +170,10 @@ export class Reader {
   }
 
   /** Whether the header in the scratch buffer belongs to this row. */
-  #headerIsOurs(manifest: Manifest): boolean {
-    const { storeId } = this.#options;
-    const expected = { seed: fileSeed(storeId, manifest.file), offsetBytes: manifest.offsetBytes };
-    const header = decodeRecordHeader(this.#scratch, 0, expected);
-    if (header === null) return false;
-    const isSame =
-      sameId(header.id, manifest.id) &&
-      rowDigest(header.digest) === manifest.digest &&
-      header.bodyBytes === manifest.sizeBytes &&
-      header.metadataBytes === manifest.metadataBytes &&
-      (header.flags & manifestFlags.deleted) === 0;
-    if (!isSame) {
-      this.#options.onDamage(manifest, true);
-      return false;
-    }
-    if ((manifest.flags & manifestFlags.rowOnlyUpdate) !== 0) return true;
-    return header.version === manifest.version && header.origin === manifest.origin;
+  #headerIsOurs(row: Manifest, { seed }: OpenFile): boolean {
+    const is = compareHeader(this.#scratch, this.#view, { seed, row });
+    if (is === "other") this.#options.onDamage(row, true);
+    return is === "same";
   }
 
   #damaged(manifest: Manifest): null {
@@ -192,26 +182,30 @@ export class Reader {
     return null;
   }
 
-  /** Fills the scratch buffer; null when the file is shorter or cannot be read. */
-  #read(handle: DiskFile, atBytes: number, length: number): Uint8Array | null {
-    if (length > this.#scratch.length) this.#scratch = Buffer.allocUnsafeSlow(length + 64 * KiB);
+  /** Fills the scratch buffer; false when the file is shorter or cannot be read. */
+  #read({ file }: OpenFile, atBytes: number, length: number): boolean {
+    if (length > this.#scratch.length) {
+      this.#scratch = new Uint8Array(length + 64 * KiB);
+      this.#view = new DataView(this.#scratch.buffer);
+    }
     try {
-      const into = this.#scratch.subarray(0, length);
-      return handle.read(into, atBytes) === length ? into : null;
+      return file.read(this.#scratch.subarray(0, length), atBytes) === length;
     } catch {
       // A sector that cannot be read is damage like any other: the caller reports it.
-      return null;
+      return false;
     }
   }
 
-  #handle(manifest: Manifest): DiskFile | null {
+  #open(manifest: Manifest): OpenFile | null {
     const open = this.#handles.get(manifest.file);
     if (open !== undefined) return open;
-    const { disk, files } = this.#options;
+    const { disk, files, storeId } = this.#options;
     const isLarge = (manifest.flags & manifestFlags.large) !== 0;
-    const handle = disk.open(files.pathOf(manifest.file, isLarge), "read");
-    if (handle !== null) this.#handles.put(manifest.file, handle, 1);
-    return handle;
+    const file = disk.open(files.pathOf(manifest.file, isLarge), "read");
+    if (file === null) return null;
+    const opened = { file, seed: fileSeed(storeId, manifest.file) };
+    this.#handles.put(manifest.file, opened, 1);
+    return opened;
   }
 }
 

@@ -1,5 +1,6 @@
 import { crc32 } from "../base/digest.ts";
 import { getUint64, pieceBytes, putUint64 } from "./format.ts";
+import { type Manifest, manifestFlags } from "./store.ts";
 
 /** What a record says; the numbers are on disk. */
 export const recordTypes = {
@@ -43,6 +44,7 @@ export type RecordHeader = {
 
 export const recordHeaderBytes = 112;
 export const recordMagic = 0x43_45_52_4b; // "KREC"
+export const metadataCrcAtBytes = 92;
 const crcAtBytes = 108;
 
 /** Writes a header; returns its CRC, which seeds the body's and the next header's. */
@@ -103,6 +105,39 @@ export function decodeRecordHeader(
     metadataCrc: view.getUint32(92, true),
     digest: view.getBigUint64(96, true),
   };
+}
+
+/** What a row says of the record that it names. */
+export type RecordNamed = Pick<
+  Manifest,
+  "id" | "offsetBytes" | "metadataBytes" | "sizeBytes" | "version" | "origin" | "digest" | "flags"
+>;
+
+/**
+ * Whether the header at the start of a buffer is the one that a row names: "damaged" when it is not whole, "other" when
+ * it is whole and another's. The same judgement as by `decodeRecordHeader`, without an object (a third of the time).
+ * `view`: of all of `bytes`.
+ */
+export function compareHeader(
+  bytes: Uint8Array,
+  view: DataView,
+  { seed, row }: { seed: number; row: RecordNamed },
+): "same" | "other" | "damaged" {
+  if (view.getUint32(0, true) !== recordMagic) return "damaged";
+  if (getUint64(view, 24) !== row.offsetBytes) return "damaged";
+  const crc = crc32(bytes.subarray(0, crcAtBytes), seed);
+  if (crc !== view.getUint32(crcAtBytes, true)) return "damaged";
+  for (let i = 0; i < 32; i++) if (bytes[32 + i] !== row.id[i]) return "other";
+  const digest = view.getUint32(96, true) + (view.getUint32(100, true) & 0xf_ffff) * 2 ** 32;
+  const isSame =
+    digest === row.digest &&
+    getUint64(view, 16) === row.sizeBytes &&
+    view.getUint32(8, true) === row.metadataBytes &&
+    (view.getUint8(5) & manifestFlags.deleted) === 0;
+  if (!isSame) return "other";
+  if ((row.flags & manifestFlags.rowOnlyUpdate) !== 0) return "same";
+  const isSameVersion = getUint64(view, 72) === row.version && getUint64(view, 80) === row.origin;
+  return isSameVersion ? "same" : "damaged";
 }
 
 /** CRC of the header at `at`, as it was written. */

@@ -4,6 +4,7 @@ import { seededRandom } from "../../../../runtime/base/random.ts";
 import { KiB } from "../../../../runtime/base/units.ts";
 import {
   bodyIsWhole,
+  compareHeader,
   decodeRecordHeader,
   encodePieceCrcs,
   encodeRecordHeader,
@@ -15,6 +16,7 @@ import {
   recordTypes,
   rowDigest,
 } from "../../../../runtime/store/record.ts";
+import { manifestFlags } from "../../../../runtime/store/store.ts";
 
 const header: RecordHeader = {
   type: recordTypes.put,
@@ -81,6 +83,67 @@ describe("a record header", () => {
     const bytes = encoded();
     expect(headerCrc(bytes, 0)).toBe(crc32(bytes.subarray(0, 108), seed));
   });
+});
+
+describe("a header compared with the row that names it", () => {
+  const row = {
+    id: header.id,
+    offsetBytes: header.offsetBytes,
+    metadataBytes: header.metadataBytes,
+    sizeBytes: header.bodyBytes,
+    version: header.version,
+    origin: header.origin,
+    digest: rowDigest(header.digest),
+    flags: 0,
+  };
+  const compare = (bytes: Buffer, changes: Partial<typeof row> = {}, withSeed = seed) => {
+    const copy = new Uint8Array(bytes);
+    const view = new DataView(copy.buffer);
+    return compareHeader(copy, view, { seed: withSeed, row: { ...row, ...changes } });
+  };
+  const whole = encodedAlive();
+
+  test("is the same when every field is", () => {
+    expect(compare(whole)).toBe("same");
+  });
+
+  test("is damaged with any one bit flipped, misplaced, or of another file or store", () => {
+    for (let bit = 0; bit < 8 * recordHeaderBytes; bit++) {
+      const bytes = Buffer.from(whole);
+      bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      expect(compare(bytes)).toBe("damaged");
+    }
+    expect(compare(whole, { offsetBytes: row.offsetBytes + 1 })).toBe("damaged");
+    expect(compare(whole, {}, seed + 1)).toBe("damaged");
+  });
+
+  test("is another's when id, digest or a length differ, or when it is a deletion", () => {
+    const id = new Uint8Array(row.id);
+    id[31] = (id[31] ?? 0) ^ 1;
+    for (const changes of [
+      { id },
+      { digest: row.digest + 1 },
+      { sizeBytes: row.sizeBytes + 1 },
+      { metadataBytes: row.metadataBytes + 1 },
+    ]) {
+      expect(compare(whole, changes)).toBe("other");
+    }
+    expect(compare(encodedAlive(manifestFlags.deleted))).toBe("other");
+  });
+
+  test("does not vouch for another version, unless the row alone was updated", () => {
+    for (const changes of [{ version: row.version + 1 }, { origin: row.origin + 1 }]) {
+      expect(compare(whole, changes)).toBe("damaged");
+      const flags = manifestFlags.rowOnlyUpdate;
+      expect(compare(whole, { ...changes, flags })).toBe("same");
+    }
+  });
+
+  function encodedAlive(flags = 0): Buffer {
+    const into = Buffer.alloc(recordHeaderBytes);
+    encodeRecordHeader(into, 0, { ...header, flags }, seed);
+    return into;
+  }
 });
 
 describe("a body", () => {
