@@ -1,21 +1,26 @@
 import { assert } from "../base/assert.ts";
 import { KiB } from "../base/units.ts";
+import { sameId } from "./identity.ts";
 
 /** A chunk is the unit of giving way: an answer that is still being sent keeps no more than this from the collector. */
 const chunkBytesMax = 256 * KiB;
-/** With the smallest cache that the settings allow there are two chunks. */
-const chunkBytesMin = 32 * KiB;
+/** In front of each body: the id of its artifact and its length. */
+const idBytes = 32;
+const frontBytes = idBytes + 4;
 
 /** Slots for the keys that were asked for once, 64 KiB of them: numbered by as many bits. */
 const askedBits = 14;
 
 /** The longest body that every cache can hold. */
-export const cachedBodyBytesMax = chunkBytesMin;
+export const cachedBodyBytesMax = 32 * KiB;
+/** With the smallest cache that the settings allow there is one chunk. */
+const chunkBytesMin = cachedBodyBytesMax + frontBytes;
 
 type Chunk = {
   /** Counts up; chunks are in this order. */
   readonly number: number;
   readonly bytes: Uint8Array;
+  readonly view: DataView;
   readonly keys: number[];
 };
 
@@ -37,11 +42,11 @@ export class BodyCache {
   #nextNumber = 0;
   #usedBytes = 0;
 
-  /** `maxBytes`: of chunks; at least two are kept. */
+  /** `maxBytes`: of chunks; at least one is kept. */
   constructor(maxBytes: number) {
     const wanted = Math.floor(maxBytes / 8);
     this.#chunkBytes = Math.min(chunkBytesMax, Math.max(chunkBytesMin, wanted));
-    this.#chunksMax = Math.max(2, Math.floor(maxBytes / this.#chunkBytes));
+    this.#chunksMax = Math.max(1, Math.floor(maxBytes / this.#chunkBytes));
   }
 
   get count(): number {
@@ -53,37 +58,46 @@ export class BodyCache {
     return this.#chunks.length * this.#chunkBytes;
   }
 
-  /** The body that was put under this key, which has to have this length; the bytes are never written to again. */
-  get(key: number, length: number): Uint8Array | null {
+  /**
+   * The body that lies at a place, by its key, if it is that of this artifact and has this length: a row that was
+   * damaged in the index may name any place. The bytes are never written to again.
+   */
+  get(key: number, id: Uint8Array, length: number): Uint8Array | null {
     const place = this.#places.get(key);
-    const newest = this.#chunks.at(-1);
-    if (place === undefined || newest === undefined) return null;
+    if (place === undefined) return null;
     const number = Math.floor(place / this.#chunkBytes);
     const chunk = this.#chunks[number - (this.#nextNumber - this.#chunks.length)];
     assert(chunk?.number === number, "a key of the body cache lies in a chunk that is held");
-    const offset = place - number * this.#chunkBytes;
-    const body = chunk.bytes.subarray(offset, offset + length);
-    const newerCount = newest.number - number;
-    if (newerCount * 4 >= this.#chunksMax * 3) this.put(key, body);
+    const front = place - number * this.#chunkBytes;
+    const { bytes, view } = chunk;
+    if (view.getUint32(front + idBytes, true) !== length) return null;
+    if (!sameId(bytes.subarray(front, front + idBytes), id)) return null;
+    const bodyAt = front + frontBytes;
+    const body = bytes.subarray(bodyAt, bodyAt + length);
+    const newerCount = this.#nextNumber - 1 - number;
+    if (newerCount > 0 && newerCount * 4 >= this.#chunksMax * 3) this.put(key, id, body);
     return body;
   }
 
   /** Takes a body that was asked for before; one that is new is only remembered by its key. */
-  offer(key: number, body: Uint8Array): void {
+  offer(key: number, id: Uint8Array, body: Uint8Array): void {
     const folded = fold(key);
     const slot = folded >>> (32 - askedBits);
-    if (this.#asked[slot] === folded) this.put(key, body);
+    if (this.#asked[slot] === folded) this.put(key, id, body);
     else this.#asked[slot] = folded;
   }
 
   /** Copies a body of up to `cachedBodyBytesMax`. */
-  put(key: number, body: Uint8Array): void {
+  put(key: number, id: Uint8Array, body: Uint8Array): void {
     assert(body.length <= cachedBodyBytesMax, "the body fits into a chunk");
-    const chunk = this.#chunkFor(body.length);
-    chunk.bytes.set(body, this.#usedBytes);
+    const chunk = this.#chunkFor(frontBytes + body.length);
+    const front = this.#usedBytes;
+    chunk.bytes.set(id, front);
+    chunk.view.setUint32(front + idBytes, body.length, true);
+    chunk.bytes.set(body, front + frontBytes);
     chunk.keys.push(key);
-    this.#places.set(key, chunk.number * this.#chunkBytes + this.#usedBytes);
-    this.#usedBytes += body.length;
+    this.#places.set(key, chunk.number * this.#chunkBytes + front);
+    this.#usedBytes += frontBytes + body.length;
   }
 
   /** Forgets a key; its bytes go with their chunk. */
@@ -102,7 +116,8 @@ export class BodyCache {
     // The bytes of one that gives way are not used again: an answer may still be reading them.
     if (this.#chunks.length === this.#chunksMax) this.#forget(this.#chunks.shift());
     const bytes = new Uint8Array(this.#chunkBytes);
-    const chunk = { number: this.#nextNumber++, bytes, keys: [] };
+    const view = new DataView(bytes.buffer);
+    const chunk = { number: this.#nextNumber++, bytes, view, keys: [] };
     this.#chunks.push(chunk);
     this.#usedBytes = 0;
     return chunk;

@@ -78,14 +78,14 @@ export class Reader {
       return this.#openLong(manifest, startBytes, endBytes);
     }
     const key = placeKey(manifest);
-    const cached = this.#bodies.get(key, manifest.sizeBytes);
+    const cached = this.#bodies.get(key, manifest.id, manifest.sizeBytes);
     if (cached !== null) {
       const isWhole = startBytes === 0 && endBytes === manifest.sizeBytes;
       return { at: "bytes", bytes: isWhole ? cached : cached.subarray(startBytes, endBytes) };
     }
     const body = this.#readBody(manifest);
     if (body === null) return { at: "damaged" };
-    if (body.length > 0) this.#bodies.offer(key, body);
+    if (body.length > 0) this.#bodies.offer(key, manifest.id, body);
     return { at: "bytes", bytes: body.subarray(startBytes, endBytes) };
   }
 
