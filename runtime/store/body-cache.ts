@@ -1,20 +1,27 @@
 import { assert } from "../base/assert.ts";
 import { KiB } from "../base/units.ts";
 import { sameId } from "./identity.ts";
+import type { Manifest } from "./store.ts";
 
-/** A chunk is the unit of giving way: an answer that is still being sent keeps no more than this from the collector. */
+/** A chunk is the unit of giving way, and all that a body which was handed out keeps from the collector. */
 const chunkBytesMax = 256 * KiB;
-/** In front of each body: the id of its artifact and its length. */
-const idBytes = 32;
-const frontBytes = idBytes + 4;
+/** In front of each body: the id of its artifact, its length and its digest. */
+const sizeAt = 32;
+const digestAt = 36;
+const frontBytes = 44;
+/** A chunk takes one body for so many of its bytes: bounds what the map of places needs, some 50 bytes a body. */
+const bytesPerBodyMin = 128;
 
-/** Slots for the keys that were asked for once, 64 KiB of them: numbered by as many bits. */
-const askedBits = 14;
+/** Slots for the keys that were asked for once, one for each KiB of bodies: numbered by as many bits. */
+const askedBits = { min: 14, max: 20 };
 
 /** The longest body that every cache can hold. */
 export const cachedBodyBytesMax = 32 * KiB;
 /** With the smallest cache that the settings allow there is one chunk. */
 const chunkBytesMin = cachedBodyBytesMax + frontBytes;
+
+/** What a body is told by. */
+export type CachedRow = Pick<Manifest, "id" | "sizeBytes" | "digest">;
 
 type Chunk = {
   /** Counts up; chunks are in this order. */
@@ -37,13 +44,19 @@ export class BodyCache {
   /** Where the body of a key begins: number of its chunk times the bytes of a chunk, plus its offset. */
   readonly #places = new Map<number, number>();
   /** One key a slot, folded to 32 bits: which keys were offered lately and not taken. */
-  readonly #asked = new Uint32Array(2 ** askedBits);
+  readonly #asked: Uint32Array;
+  /** Of a folded key, to the right: leaves the number of its slot. */
+  readonly #askedShift: number;
   #chunks: Chunk[] = [];
   #nextNumber = 0;
   #usedBytes = 0;
 
   /** `maxBytes`: of chunks; at least one is kept. */
   constructor(maxBytes: number) {
+    const wantedBits = Math.ceil(Math.log2(Math.max(1, maxBytes / KiB)));
+    const bits = Math.min(askedBits.max, Math.max(askedBits.min, wantedBits));
+    this.#asked = new Uint32Array(2 ** bits);
+    this.#askedShift = 32 - bits;
     const wanted = Math.floor(maxBytes / 8);
     this.#chunkBytes = Math.min(chunkBytesMax, Math.max(chunkBytesMin, wanted));
     this.#chunksMax = Math.max(1, Math.floor(maxBytes / this.#chunkBytes));
@@ -59,10 +72,10 @@ export class BodyCache {
   }
 
   /**
-   * The body that lies at a place, by its key, if it is that of this artifact and has this length: a row that was
-   * damaged in the index may name any place. The bytes are never written to again.
+   * The body that lies at a place, by its key, if it is the one that this row means: a row that was damaged in the
+   * index may name any place. The bytes are never written to again.
    */
-  get(key: number, id: Uint8Array, length: number): Uint8Array | null {
+  get(key: number, row: CachedRow): Uint8Array | null {
     const place = this.#places.get(key);
     if (place === undefined) return null;
     const number = Math.floor(place / this.#chunkBytes);
@@ -70,30 +83,32 @@ export class BodyCache {
     assert(chunk?.number === number, "a key of the body cache lies in a chunk that is held");
     const front = place - number * this.#chunkBytes;
     const { bytes, view } = chunk;
-    if (view.getUint32(front + idBytes, true) !== length) return null;
-    if (!sameId(bytes.subarray(front, front + idBytes), id)) return null;
+    if (view.getUint32(front + sizeAt, true) !== row.sizeBytes) return null;
+    if (view.getFloat64(front + digestAt, true) !== row.digest) return null;
+    if (!sameId(bytes.subarray(front, front + sizeAt), row.id)) return null;
     const bodyAt = front + frontBytes;
-    const body = bytes.subarray(bodyAt, bodyAt + length);
+    const body = bytes.subarray(bodyAt, bodyAt + row.sizeBytes);
     const newerCount = this.#nextNumber - 1 - number;
-    if (newerCount > 0 && newerCount * 4 >= this.#chunksMax * 3) this.put(key, id, body);
+    if (newerCount > 0 && newerCount * 4 >= this.#chunksMax * 3) this.put(key, row, body);
     return body;
   }
 
   /** Takes a body that was asked for before; one that is new is only remembered by its key. */
-  offer(key: number, id: Uint8Array, body: Uint8Array): void {
+  offer(key: number, row: CachedRow, body: Uint8Array): void {
     const folded = fold(key);
-    const slot = folded >>> (32 - askedBits);
-    if (this.#asked[slot] === folded) this.put(key, id, body);
+    const slot = folded >>> this.#askedShift;
+    if (this.#asked[slot] === folded) this.put(key, row, body);
     else this.#asked[slot] = folded;
   }
 
   /** Copies a body of up to `cachedBodyBytesMax`. */
-  put(key: number, id: Uint8Array, body: Uint8Array): void {
+  put(key: number, row: CachedRow, body: Uint8Array): void {
     assert(body.length <= cachedBodyBytesMax, "the body fits into a chunk");
     const chunk = this.#chunkFor(frontBytes + body.length);
     const front = this.#usedBytes;
-    chunk.bytes.set(id, front);
-    chunk.view.setUint32(front + idBytes, body.length, true);
+    chunk.bytes.set(row.id, front);
+    chunk.view.setUint32(front + sizeAt, body.length, true);
+    chunk.view.setFloat64(front + digestAt, row.digest, true);
     chunk.bytes.set(body, front + frontBytes);
     chunk.keys.push(key);
     this.#places.set(key, chunk.number * this.#chunkBytes + front);
@@ -112,7 +127,11 @@ export class BodyCache {
 
   #chunkFor(length: number): Chunk {
     const newest = this.#chunks.at(-1);
-    if (newest !== undefined && this.#usedBytes + length <= this.#chunkBytes) return newest;
+    const hasRoom =
+      newest !== undefined &&
+      this.#usedBytes + length <= this.#chunkBytes &&
+      newest.keys.length < this.#chunkBytes / bytesPerBodyMin;
+    if (hasRoom) return newest;
     // The bytes of one that gives way are not used again: an answer may still be reading them.
     if (this.#chunks.length === this.#chunksMax) this.#forget(this.#chunks.shift());
     const bytes = new Uint8Array(this.#chunkBytes);
@@ -133,9 +152,10 @@ export class BodyCache {
   }
 }
 
-/** Mixes all bits of a key into 32 (Knuth's multiplicative hash over both halves). */
+/** All bits of a key into 32: the two halves, mixed by the finalizer of MurmurHash3. */
 function fold(key: number): number {
-  const low = key >>> 0;
-  const high = Math.floor(key / 2 ** 32);
-  return (Math.imul(low, 0x9e3779b1) ^ Math.imul(high + 1, 0x85ebca6b)) >>> 0;
+  let hash = Math.imul(Math.floor(key / 2 ** 32) + 1, 0x9e3779b1) ^ (key >>> 0);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }

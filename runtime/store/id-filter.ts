@@ -1,7 +1,10 @@
 import { KiB, MiB } from "../base/units.ts";
 import type { Maintenance } from "./maintenance.ts";
 
-/** 4 MiB: about 1 % of false "perhaps" at 3.5 million ids; beyond that the filter helps less and less. */
+/**
+ * False "perhaps": 2 % at a million ids with the 1 MiB that go with the usual cache of manifests, 1 % at 3.5 million
+ * with 4 MiB; beyond that the filter helps less and less.
+ */
 const filterBytesMax = 4 * MiB;
 const filterBytesMin = 16 * KiB;
 /** Bits of one id; its words are a SHA-256, so they are as good as four hash functions. */

@@ -7,6 +7,8 @@ const idWords = 8;
 const numbersPerEntry = 7;
 /** A cache begins with this many sets, 780 KB, and doubles with use. */
 const firstSetsMax = 1_024;
+/** 67 million entries: no array of theirs reaches the 4 GiB at which Bun's end. */
+const largestSets = 2 ** 23;
 
 /** Memory of one entry: id, seven 64-bit numbers, metadata length, kind, flags, use mark. */
 export const manifestCacheEntryBytes = idWords * 4 + numbersPerEntry * 8 + 4 + 3;
@@ -19,7 +21,7 @@ export const manifestCacheEntryBytes = idWords * 4 + numbersPerEntry * 8 + 4 + 3
  * small. Doubling costs about 50 ns an entry.
  */
 export class ManifestCache {
-  readonly #setsMax: number;
+  #setsMax: number;
   #setMask = 0;
   #ids = new Uint32Array(0);
   #numbers = new Float64Array(0);
@@ -34,8 +36,7 @@ export class ManifestCache {
   /** `maxBytes` is rounded down to a power of two of sets; at least one set. */
   constructor(maxBytes: number) {
     const setsMax = Math.max(1, Math.floor(maxBytes / (manifestCacheEntryBytes * ways)));
-    this.#setsMax = 2 ** Math.floor(Math.log2(setsMax));
-    assert(this.#setsMax < 2 ** 28, "the sets of the manifest cache can be numbered");
+    this.#setsMax = Math.min(largestSets, 2 ** Math.floor(Math.log2(setsMax)));
     this.#allocate(Math.min(firstSetsMax, this.#setsMax));
   }
 
@@ -104,16 +105,22 @@ export class ManifestCache {
     this.#count = 0;
   }
 
+  /** @throws RangeError without memory; nothing is changed then. */
   #allocate(sets: number): void {
     const entries = sets * ways;
+    const ids = new Uint32Array(entries * idWords);
+    const numbers = new Float64Array(entries * numbersPerEntry);
+    const metadataBytes = new Uint32Array(entries);
+    const [kinds, flags] = [new Uint8Array(entries), new Uint8Array(entries)];
+    const [marks, hands] = [new Uint8Array(entries), new Uint8Array(sets)];
     this.#setMask = sets - 1;
-    this.#ids = new Uint32Array(entries * idWords);
-    this.#numbers = new Float64Array(entries * numbersPerEntry);
-    this.#metadataBytes = new Uint32Array(entries);
-    this.#kinds = new Uint8Array(entries);
-    this.#flags = new Uint8Array(entries);
-    this.#marks = new Uint8Array(entries);
-    this.#hands = new Uint8Array(sets);
+    this.#ids = ids;
+    this.#numbers = numbers;
+    this.#metadataBytes = metadataBytes;
+    this.#kinds = kinds;
+    this.#flags = flags;
+    this.#marks = marks;
+    this.#hands = hands;
   }
 
   /** Twice the sets: the entries of a set go to it and to the one that the next bit of their ids names. */
@@ -125,7 +132,14 @@ export class ManifestCache {
     const flags = this.#flags;
     const marks = this.#marks;
     const sets = this.#setMask + 1;
-    this.#allocate(2 * sets);
+    try {
+      this.#allocate(2 * sets);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      // A cache that cannot grow goes on as it is.
+      this.#setsMax = sets;
+      return;
+    }
     for (let from = 0; from < marks.length; from++) {
       if (marks[from] === 0) continue;
       // The same place in its new set: two entries of one set cannot meet there.

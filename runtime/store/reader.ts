@@ -5,7 +5,7 @@ import { hour, KiB, MiB } from "../base/units.ts";
 import { BodyCache, cachedBodyBytesMax } from "./body-cache.ts";
 import type { StoreFiles } from "./files.ts";
 import { filePageBytes, fileSeed } from "./format.ts";
-import { sameId } from "./identity.ts";
+import { idPrefix, sameId } from "./identity.ts";
 import { readLargeHeader } from "./large-file.ts";
 import { Lru } from "./lru.ts";
 import { decodeMetadata } from "./metadata.ts";
@@ -29,7 +29,7 @@ const scratchBytes = 256 * KiB;
 /** A checked body is believed for this long. */
 const checkedForMs = 24 * hour;
 /** Checked bodies of segments that are remembered; the ones beyond it are checked again at their next send. */
-const checkedBodiesMax = 65_536;
+const checkedBodiesMax = 32_768;
 /** Open handles of data files. */
 const handlesMax = 64;
 
@@ -41,7 +41,7 @@ export type ReaderOptions = {
   readonly bodyCacheBytesMax: number;
   /** Checks a large file away from the loop; false when it is damaged. */
   readonly checkLarge: (path: string, manifest: Manifest) => Promise<boolean>;
-  /** Called once for each artifact found damaged. `isIndexWrong`: a whole record of another artifact lies there. */
+  /** Called for each artifact found damaged. `isIndexWrong`: a whole record of another artifact lies there. */
   readonly onDamage: (manifest: Manifest, isIndexWrong: boolean) => void;
 };
 
@@ -53,8 +53,8 @@ export class Reader {
   readonly #options: ReaderOptions;
   readonly #handles: Lru<number, OpenFile>;
   readonly #bodies: BodyCache;
-  readonly #checked = new Lru<number, number>(checkedBodiesMax);
-  readonly #checkedLarge = new Lru<number, number>(checkedBodiesMax);
+  readonly #checked = new Lru<number, Checked>(checkedBodiesMax);
+  readonly #checkedLarge = new Lru<number, Checked>(checkedBodiesMax);
   readonly #checking = new Map<number, Promise<void>>();
   #scratch = new Uint8Array(scratchBytes);
   #view = new DataView(this.#scratch.buffer);
@@ -78,14 +78,16 @@ export class Reader {
       return this.#openLong(manifest, startBytes, endBytes);
     }
     const key = placeKey(manifest);
-    const cached = this.#bodies.get(key, manifest.id, manifest.sizeBytes);
+    const cached = this.#bodies.get(key, manifest);
     if (cached !== null) {
       const isWhole = startBytes === 0 && endBytes === manifest.sizeBytes;
       return { at: "bytes", bytes: isWhole ? cached : cached.subarray(startBytes, endBytes) };
     }
-    const body = this.#readBody(manifest);
-    if (body === null) return { at: "damaged" };
-    if (body.length > 0) this.#bodies.offer(key, manifest.id, body);
+    const read = this.#readBody(manifest);
+    if (read === null) return { at: "damaged" };
+    // A copy: the answer may be sent after other reads have filled the scratch buffer.
+    const body = new Uint8Array(read);
+    if (body.length > 0) this.#bodies.offer(key, manifest, body);
     return { at: "bytes", bytes: body.subarray(startBytes, endBytes) };
   }
 
@@ -99,6 +101,7 @@ export class Reader {
       return header.metadata.attributes;
     }
     const length = recordHeaderBytes + manifest.metadataBytes;
+    if (length > scratchBytes) return null;
     if (!this.#read(open, manifest.offsetBytes, length)) return null;
     if (!this.#headerIsOurs(manifest, open)) return null;
     const bytes = this.#scratch.subarray(recordHeaderBytes, length);
@@ -118,7 +121,13 @@ export class Reader {
     const bodyAt = recordHeaderBytes + metadataBytes;
     const length = bodyAt + sizeBytes + 4 * pieceCount(sizeBytes);
     const open = this.#open(manifest);
-    if (open === null || !this.#read(open, offsetBytes, length)) return this.#damaged(manifest);
+    if (open === null) return this.#damaged(manifest);
+    if (length > this.#scratch.length) {
+      // Only a header that agrees with the row makes us believe such a length.
+      const isRead = this.#read(open, offsetBytes, recordHeaderBytes);
+      if (!isRead || !this.#headerIsOurs(manifest, open)) return this.#damaged(manifest);
+    }
+    if (!this.#read(open, offsetBytes, length)) return this.#damaged(manifest);
     if (!this.#headerIsOurs(manifest, open)) return this.#damaged(manifest);
     const seed = headerCrc(this.#scratch, 0);
     if (!bodyIsWhole(this.#scratch, bodyAt, sizeBytes, seed)) return this.#damaged(manifest);
@@ -128,10 +137,9 @@ export class Reader {
   #openLong(manifest: Manifest, startBytes: number, endBytes: number): Body {
     const key = placeKey(manifest);
     const nowMs = this.#options.clock.monotonicMs();
-    const checkedMs = this.#checked.get(key);
-    if (checkedMs === undefined || nowMs - checkedMs > checkedForMs) {
+    if (!isStillGood(this.#checked.get(key), manifest, nowMs)) {
       if (this.#readBody(manifest) === null) return { at: "damaged" };
-      this.#checked.put(key, nowMs, 1);
+      this.#checked.put(key, checkedAs(manifest, nowMs), 1);
     }
     const bodyAt = manifest.offsetBytes + recordHeaderBytes + manifest.metadataBytes;
     return this.#slice(manifest, bodyAt + startBytes, bodyAt + endBytes);
@@ -139,8 +147,7 @@ export class Reader {
 
   #openLarge(manifest: Manifest, startBytes: number, endBytes: number): Body {
     const nowMs = this.#options.clock.monotonicMs();
-    const checkedMs = this.#checkedLarge.get(manifest.file);
-    if (checkedMs === undefined || nowMs - checkedMs > checkedForMs) {
+    if (!isStillGood(this.#checkedLarge.get(manifest.file), manifest, nowMs)) {
       return { at: "check", done: this.#checkLarge(manifest) };
     }
     return this.#slice(manifest, filePageBytes + startBytes, filePageBytes + endBytes);
@@ -159,8 +166,9 @@ export class Reader {
     const { files, clock, checkLarge } = this.#options;
     const isWhole = await checkLarge(files.largePath(manifest.file), manifest);
     if (this.#isClosed) return;
-    if (isWhole) this.#checkedLarge.put(manifest.file, clock.monotonicMs(), 1);
-    else this.#damaged(manifest);
+    if (isWhole) {
+      this.#checkedLarge.put(manifest.file, checkedAs(manifest, clock.monotonicMs()), 1);
+    } else this.#damaged(manifest);
   }
 
   #slice(manifest: Manifest, startBytes: number, endBytes: number): Body {
@@ -207,6 +215,33 @@ export class Reader {
     this.#handles.put(manifest.file, opened, 1);
     return opened;
   }
+}
+
+/**
+ * What a body was checked as, and when: a row that was damaged in the index may name a place that was checked for
+ * another, or more of it. Numbers only, so that the answer to a request is not kept by it.
+ */
+type Checked = {
+  readonly atMs: number;
+  readonly idPrefix: number;
+  readonly digest: number;
+  readonly sizeBytes: number;
+  readonly metadataBytes: number;
+};
+
+function checkedAs({ id, digest, sizeBytes, metadataBytes }: Manifest, atMs: number): Checked {
+  return { atMs, idPrefix: idPrefix(id), digest, sizeBytes, metadataBytes };
+}
+
+function isStillGood(checked: Checked | undefined, row: Manifest, nowMs: number): boolean {
+  return (
+    checked !== undefined &&
+    nowMs - checked.atMs <= checkedForMs &&
+    checked.digest === row.digest &&
+    checked.sizeBytes === row.sizeBytes &&
+    checked.metadataBytes === row.metadataBytes &&
+    checked.idPrefix === idPrefix(row.id)
+  );
 }
 
 /** A place as one number: segments stay below 2^28 bytes, so that 2^25 files can be told apart. */

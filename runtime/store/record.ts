@@ -114,8 +114,8 @@ export type RecordNamed = Pick<
 >;
 
 /**
- * Whether the header at the start of a buffer is the one that a row names: "damaged" when it is not whole, "other" when
- * it is whole and another's. The same judgement as by `decodeRecordHeader`, without an object (a third of the time).
+ * Whether the header at the start of a buffer is the one that a row names: "damaged" when it is not whole or
+ * of another version, "other" when it is whole and another's. The same judgement as by `decodeRecordHeader`, without an object (a third of the time).
  * `view`: of all of `bytes`.
  */
 export function compareHeader(

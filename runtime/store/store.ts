@@ -96,7 +96,7 @@ export type Outcome =
 
 /** A body on its way out. Ends are exclusive. */
 export type Body =
-  /** The wanted bytes, checked; valid until the next call into the store: copy or send before any await. */
+  /** The wanted bytes, checked; nobody writes to them. */
   | { readonly at: "bytes"; readonly bytes: Uint8Array }
   /** A checked stretch of a file, to be sent by the kernel. */
   | {

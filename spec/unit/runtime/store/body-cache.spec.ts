@@ -2,7 +2,11 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { sha256 } from "../../../../runtime/base/digest.ts";
 import { KiB } from "../../../../runtime/base/units.ts";
-import { BodyCache, cachedBodyBytesMax } from "../../../../runtime/store/body-cache.ts";
+import {
+  BodyCache,
+  type CachedRow,
+  cachedBodyBytesMax,
+} from "../../../../runtime/store/body-cache.ts";
 
 const segmentBytes = 2 ** 28;
 
@@ -10,8 +14,8 @@ function body(key: number, length: number): Uint8Array {
   return new Uint8Array(length).map((_, i) => (key * 31 + i * 7) & 0xff);
 }
 
-function idOf(key: number): Uint8Array {
-  return sha256(`artifact ${key}`);
+function rowOf(key: number, sizeBytes: number): CachedRow {
+  return { id: sha256(`artifact ${key}`), sizeBytes, digest: 2 ** 51 + key };
 }
 
 function lengthOf(key: number): number {
@@ -31,11 +35,11 @@ test("the cache answers with the bytes that were put, or not at all, and holds n
       for (const { op, key } of all) {
         const bytes = body(key, lengthOf(key));
         if (op === "drop") cache.drop(key);
-        else if (op === "put") cache.put(key, idOf(key), bytes);
-        else if (op === "offer") cache.offer(key, idOf(key), bytes);
+        else if (op === "put") cache.put(key, rowOf(key, bytes.length), bytes);
+        else if (op === "offer") cache.offer(key, rowOf(key, bytes.length), bytes);
         if (op === "drop") dropped.add(key);
         else if (op !== "get") dropped.delete(key);
-        const found = cache.get(key, idOf(key), lengthOf(key));
+        const found = cache.get(key, rowOf(key, lengthOf(key)));
         if (op === "put") expect(found).not.toBeNull();
         if (dropped.has(key)) expect(found).toBeNull();
         if (found !== null) expect(Buffer.compare(found, bytes)).toBe(0);
@@ -48,45 +52,59 @@ test("the cache answers with the bytes that were put, or not at all, and holds n
 
 test("a body that was handed out keeps its bytes while everything else is turned over", () => {
   const cache = new BodyCache(64 * KiB);
-  cache.put(1, idOf(1), body(1, 1_000));
-  const handedOut = cache.get(1, idOf(1), 1_000);
-  for (let key = 2; key < 500; key++) cache.put(key, idOf(key), body(key, 1_000));
-  expect(cache.get(1, idOf(1), 1_000)).toBeNull();
+  cache.put(1, rowOf(1, 1_000), body(1, 1_000));
+  const handedOut = cache.get(1, rowOf(1, 1_000));
+  for (let key = 2; key < 500; key++) cache.put(key, rowOf(key, 1_000), body(key, 1_000));
+  expect(cache.get(1, rowOf(1, 1_000))).toBeNull();
   expect(handedOut).toEqual(body(1, 1_000));
 });
 
 test("what is asked for once is not kept, what is asked for twice is", () => {
   const cache = new BodyCache(1_024 * KiB);
-  cache.offer(7 * segmentBytes + 64, idOf(7), body(7, 100));
+  cache.offer(7 * segmentBytes + 64, rowOf(7, 100), body(7, 100));
   expect(cache.count).toBe(0);
-  cache.offer(7 * segmentBytes + 64, idOf(7), body(7, 100));
-  expect(cache.get(7 * segmentBytes + 64, idOf(7), 100)).toEqual(body(7, 100));
+  cache.offer(7 * segmentBytes + 64, rowOf(7, 100), body(7, 100));
+  expect(cache.get(7 * segmentBytes + 64, rowOf(7, 100))).toEqual(body(7, 100));
 });
 
-test("most of 2,000 places that are asked for in turn are known the second time", () => {
-  const cache = new BodyCache(4_096 * KiB);
-  for (let round = 0; round < 2; round++) {
-    for (let i = 0; i < 2_000; i++)
-      cache.offer(3 * segmentBytes + i * 1_216, idOf(i), body(i, 1_000));
-  }
-  expect(cache.count).toBeGreaterThan(1_600);
+// Bodies of one size lie at even distances: no distance may fold many of them together.
+test.each([160, 1_216, 1_607, 2_455, 14_322, 32_768])(
+  "most of 2,000 places %d bytes apart are known the second time",
+  (strideBytes) => {
+    const cache = new BodyCache(4_096 * KiB);
+    for (let round = 0; round < 2; round++) {
+      for (let i = 0; i < 2_000; i++) {
+        cache.offer(3 * segmentBytes + i * strideBytes, rowOf(i, 1_000), body(i, 1_000));
+      }
+    }
+    expect(cache.count).toBeGreaterThan(1_600);
+  },
+);
+
+test("bodies of one byte are bounded in number too", () => {
+  const cache = new BodyCache(1_024 * KiB);
+  for (let key = 0; key < 20_000; key++) cache.put(key, rowOf(key, 1), body(key, 1));
+  expect(cache.count).toBeLessThanOrEqual((1_024 * KiB) / 128);
+  expect(cache.heldBytes).toBeLessThanOrEqual(1_024 * KiB);
 });
 
 test("a body in use outlives a stream of others that is larger than the cache", () => {
   const cache = new BodyCache(1_024 * KiB);
-  cache.put(1, idOf(1), body(1, 1_000));
+  cache.put(1, rowOf(1, 1_000), body(1, 1_000));
   for (let key = 2; key < 5_000; key++) {
-    cache.put(key, idOf(key), body(key, 1_000));
-    expect(cache.get(1, idOf(1), 1_000)).not.toBeNull();
+    cache.put(key, rowOf(key, 1_000), body(key, 1_000));
+    expect(cache.get(1, rowOf(1, 1_000))).not.toBeNull();
   }
 });
 
 test("a place is answered for the artifact that lies there, in its length, and for no other", () => {
   const cache = new BodyCache(64 * KiB);
-  cache.put(1, idOf(1), body(1, 1_000));
-  cache.put(2, idOf(2), body(2, 1_000));
-  expect(cache.get(1, idOf(2), 1_000)).toBeNull();
-  expect(cache.get(1, idOf(1), 1_001)).toBeNull();
-  expect(cache.get(1, idOf(1), 999)).toBeNull();
-  expect(cache.get(1, idOf(1), 1_000)).toEqual(body(1, 1_000));
+  cache.put(1, rowOf(1, 1_000), body(1, 1_000));
+  cache.put(2, rowOf(2, 1_000), body(2, 1_000));
+  const row = rowOf(1, 1_000);
+  expect(cache.get(1, { ...row, id: rowOf(2, 1_000).id })).toBeNull();
+  expect(cache.get(1, { ...row, sizeBytes: 1_001 })).toBeNull();
+  expect(cache.get(1, { ...row, sizeBytes: 999 })).toBeNull();
+  expect(cache.get(1, { ...row, digest: row.digest + 1 })).toBeNull();
+  expect(cache.get(1, rowOf(1, 1_000))).toEqual(body(1, 1_000));
 });
