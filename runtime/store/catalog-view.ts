@@ -25,9 +25,13 @@ export function findRow(view: CatalogView, id: Uint8Array): Manifest | null {
   if (cached !== null) return cached;
   if (!view.filter.mayHold(id) || view.absent.has(id)) return null;
   const row = view.index.find(id);
-  if (row === null) view.absent.add(id);
-  else view.cache.put(row);
-  return row;
+  if (row !== null) {
+    view.cache.put(row);
+    return row;
+  }
+  view.absent.add(id);
+  view.filter.noteVainLookUp();
+  return null;
 }
 
 /** Whether a row counts: not deleted, not cleaned, not quarantined, its file not missing. */

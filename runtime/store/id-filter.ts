@@ -7,6 +7,15 @@ import type { Maintenance } from "./maintenance.ts";
  */
 const filterBytesMax = 4 * MiB;
 const filterBytesMin = 16 * KiB;
+/**
+ * An index has at most as many rows as its highest seq. Reading one costs about a tenth of a look-up in vain (0.8 and
+ * 8 us), so what is lost before the filter is there comes to about the price of filling it.
+ */
+const rowsPerVainLookUp = 16;
+const vainLookUpsMax = 100_000;
+/** An index that is asked in vain less often is not worth a Worker's time. */
+export const usualVainLookUpsMin = 1_000;
+
 /** Bits of one id; its words are a SHA-256, so they are as good as four hash functions. */
 const bitsPerId = 4;
 
@@ -19,6 +28,8 @@ export class IdFilter {
   /** Of bit numbers: the count of bits is a power of two. */
   readonly #mask: number;
   #isComplete = false;
+  #vainLeft = 0;
+  #onWanted: (() => void) | null = null;
 
   /** Takes an eighth of the memory that the cache of manifests may take, rounded down to a power of two. */
   constructor(manifestCacheBytesMax: number) {
@@ -44,6 +55,27 @@ export class IdFilter {
       const bit = bitOf(id, i) & this.#mask;
       this.#words[bit >>> 5]! |= 1 << (bit & 31);
     }
+  }
+
+  /**
+   * Calls `fill` once, when look-ups in vain have cost about as much as reading the index of a store up to seq `head`:
+   * a node that only answers hits after its start never reads it.
+   */
+  whenWanted(
+    { head, vainLookUpsMin }: { head: number; vainLookUpsMin: number },
+    fill: () => void,
+  ): void {
+    const count = Math.min(vainLookUpsMax, Math.ceil(head / rowsPerVainLookUp));
+    this.#vainLeft = Math.max(vainLookUpsMin, count);
+    this.#onWanted = fill;
+  }
+
+  /** The index was asked for an id that it does not have. */
+  noteVainLookUp(): void {
+    if (this.#onWanted === null || --this.#vainLeft > 0) return;
+    const fill = this.#onWanted;
+    this.#onWanted = null;
+    fill();
   }
 
   /** Says that every id that was in the index before the first `add` has been added. */

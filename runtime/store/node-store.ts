@@ -18,7 +18,7 @@ import { reopenIndex, repairIndex } from "./repair-index.ts";
 import {
   assemble,
   continueLog,
-  fillFilterOf,
+  fillFilterWhenWanted,
   type Running,
   type RunningParts,
   releaseRunning,
@@ -270,7 +270,9 @@ export class NodeStore implements Store {
     this.#firstOwnFile = journal.tail.file;
     this.#state = { at: "serving" };
     const running = this.#running;
-    void fillFilterOf(running, this.#maintenance, note, () => this.#running === running);
+    const maintenance = (): Maintenance | null => this.#maintenance;
+    const isWanted = (): boolean => this.#running === running;
+    fillFilterWhenWanted(running, { ...this.#seams, maintenance, note, isWanted });
     void this.uploads.adopt();
   }
 

@@ -3,6 +3,7 @@ import type { Disk } from "../base/disk.ts";
 import type { Random } from "../base/random.ts";
 import { MiB } from "../base/units.ts";
 import { segmentBytesMax } from "./format.ts";
+import { usualVainLookUpsMin } from "./id-filter.ts";
 import type { IndexHome } from "./index.ts";
 import type { Maintenance } from "./maintenance.ts";
 import type { UploadLimits } from "./multipart.ts";
@@ -38,6 +39,8 @@ export type StoreSeams = {
   readonly nextTurn: () => Promise<void>;
   /** Size at which a segment is sealed; tests choose smaller ones. */
   readonly segmentBytesMax: number;
+  /** Look-ups in vain before the filter of ids is filled, at least; tests choose fewer. */
+  readonly vainLookUpsMin: number;
   /** File that is given up to get out of a full disk; 0 for none. */
   readonly ballastBytes: number;
 };
@@ -57,6 +60,7 @@ export function openStore(
     startMaintenance: () => new WorkerMaintenance(dataDir),
     nextTurn: () => new Promise((resolve) => setImmediate(resolve)),
     segmentBytesMax,
+    vainLookUpsMin: usualVainLookUpsMin,
     ballastBytes: 16 * MiB,
   });
 }

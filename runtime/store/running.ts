@@ -100,7 +100,7 @@ export function assemble(recovery: Recovery, journal: Journal, parts: RunningPar
   quarantine.load(recovery.quarantined);
   cache.clear();
   const filter = new IdFilter(parts.manifestCacheBytesMax);
-  // An index without rows has no ids to be told; any other is read in the background, see `NodeStore`.
+  // An index without rows has no ids to be told; any other is read when that would have paid, see `fillFilterWhenWanted`.
   if (mark.seq === 0) filter.complete();
   const view: CatalogView = {
     cache,
@@ -136,19 +136,30 @@ export function assemble(recovery: Recovery, journal: Journal, parts: RunningPar
   return { view, journal, committer, reader, storeId };
 }
 
-/** Until it has ended, keys that are not there cost a statement each; nothing else depends on it. */
-export async function fillFilterOf(
+/**
+ * Has the filter of ids filled once it would have paid. Until then keys that are not there cost a statement each;
+ * nothing else depends on it.
+ */
+export function fillFilterWhenWanted(
   running: Running,
-  maintenance: Maintenance | null,
-  note: StoreNote,
-  isWanted: () => boolean,
-): Promise<void> {
-  if (maintenance === null || running.committer.head === 0) return;
-  try {
-    await fillFilter(running.view.filter, maintenance, isWanted);
-  } catch (error) {
-    note("filter not filled", { reason: asFault(error).message });
-  }
+  options: {
+    readonly vainLookUpsMin: number;
+    readonly maintenance: () => Maintenance | null;
+    readonly note: StoreNote;
+    readonly isWanted: () => boolean;
+  },
+): void {
+  const { vainLookUpsMin, maintenance, note, isWanted } = options;
+  const { filter } = running.view;
+  const { head } = running.committer;
+  if (head === 0) return;
+  filter.whenWanted({ head, vainLookUpsMin }, () => {
+    const worker = maintenance();
+    if (worker === null) return;
+    fillFilter(filter, worker, isWanted).catch((error) => {
+      note("filter not filled", { reason: asFault(error).message });
+    });
+  });
 }
 
 export function releaseRunning(running: Running): void {

@@ -83,6 +83,7 @@ export class ImageReader {
         startMaintenance: () => this.#lendWorker(),
         nextTurn: () => new Promise((resolve) => setImmediate(resolve)),
         segmentBytesMax,
+        vainLookUpsMin: 1,
         ballastBytes: 0,
       },
     );

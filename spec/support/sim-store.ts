@@ -83,6 +83,7 @@ export class SimStore {
         startMaintenance: () => new SimMaintenance(this.disk, this.home, calls),
         nextTurn: () => Promise.resolve(),
         segmentBytesMax: settings.segmentBytesMax ?? 24 * KiB,
+        vainLookUpsMin: 1,
         ballastBytes: settings.ballastBytes ?? 0,
       },
     );

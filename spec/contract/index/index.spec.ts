@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { afterAll, describe, expect, test } from "bun:test";
 import fs from "node:fs";
 import os from "node:os";
@@ -98,6 +99,35 @@ describe.each([
     expect(index.countRows()).toBe(1);
   });
 
+  test("look-ups see every batch as soon as it is applied, and so does the next one to open the index", () => {
+    const home = makeHome();
+    const index = home.open();
+    index.adopt({ storeId }, firstMark);
+    for (const seq of [1, 2, 3]) {
+      expect(index.find(sha256(`k${seq}`))).toBeNull();
+      index.apply(batch([row(`k${seq}`, { seq })]));
+      expect(index.find(sha256(`k${seq}`))?.seq).toBe(seq);
+      expect(index.mark()?.seq).toBe(seq);
+    }
+    index.close();
+    expect(home.open().countRows()).toBe(3);
+  });
+
+  test("look-ups keep nobody from opening the index again and writing it", () => {
+    const home = makeHome();
+    const index = home.open();
+    index.adopt({ storeId }, firstMark);
+    index.apply(batch([row("one")]));
+    expect(index.find(sha256("one"))?.seq).toBe(1);
+    const next = home.open();
+    expect(next.find(sha256("one"))?.seq).toBe(1);
+    next.apply(batch([row("two", { seq: 2 })]));
+    expect(index.find(sha256("one"))?.seq).toBe(1);
+    index.drop();
+    next.apply(batch([row("two", { seq: 3 })]));
+    expect(next.countRows()).toBe(2);
+  });
+
   test("feeds rows in order of seq, from behind a place and as many as asked", () => {
     const index = makeHome().open();
     index.adopt({ storeId }, firstMark);
@@ -165,6 +195,34 @@ describe.each([
     index.adopt({ storeId }, firstMark);
     index.apply(batch([row("one")]));
     expect(index.walBytes()).toBeGreaterThan(0);
+  });
+});
+
+describe("SQLite", () => {
+  test("look-ups between the batches hold no checkpoint back, nor the write-ahead log from starting anew", () => {
+    const dataDir = path.join(temporary, String(folderCount++));
+    realDisk.makeFolder(dataDir);
+    const index = new SqliteHome({ disk: realDisk, dataDir, cacheBytes: MiB }).open();
+    const other = new Database(path.join(dataDir, "kura.db"));
+    const checkpoint = () =>
+      other
+        .query<{ log: number; checkpointed: number }, []>("PRAGMA wal_checkpoint(PASSIVE)")
+        .get();
+    index.adopt({ storeId }, firstMark);
+    const sizes: number[] = [];
+    for (let seq = 1; seq <= 20; seq++) {
+      index.apply(batch(Array.from({ length: 200 }, (_, i) => row(`${i}`, { seq }))));
+      expect(index.find(sha256("7"))?.seq).toBe(seq);
+      const done = checkpoint();
+      expect(done?.checkpointed).toBe(done?.log ?? -1);
+      expect(index.find(sha256("8"))?.seq).toBe(seq);
+      sizes.push(index.walBytes());
+    }
+    // One that never started anew would be twenty times as long as after the first batch.
+    expect(sizes.at(-1)).toBeLessThan(3 * (sizes[0] ?? 0));
+    other.close();
+    index.close();
+    expect(fs.existsSync(path.join(dataDir, "kura.db-wal"))).toBe(false);
   });
 });
 

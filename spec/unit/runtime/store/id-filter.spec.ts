@@ -52,3 +52,21 @@ test("a filter whose store was opened anew meanwhile never says that it is compl
   expect(pages).toBe(2);
   for (const id of makeIds(100)) expect(filter.mayHold(id)).toBe(true);
 });
+
+test("it asks to be filled once, when as many look-ups were in vain as a sixteenth of the rows, or the least", () => {
+  for (const { head, vainLookUpsMin, expected } of [
+    { head: 1_600, vainLookUpsMin: 1, expected: 100 },
+    { head: 1_600, vainLookUpsMin: 500, expected: 500 },
+    { head: 10_000_000, vainLookUpsMin: 1, expected: 100_000 },
+  ]) {
+    const filter = new IdFilter(MiB);
+    let [vain, fills] = [0, 0];
+    filter.whenWanted({ head, vainLookUpsMin }, () => {
+      fills += 1;
+    });
+    for (; fills === 0 && vain < 200_000; vain++) filter.noteVainLookUp();
+    expect(vain).toBe(expected);
+    filter.noteVainLookUp();
+    expect(fills).toBe(1);
+  }
+});
