@@ -81,6 +81,12 @@ export interface IndexHome {
    * of having been torn apart (older copy under a newer write-ahead log, log gone after a crash, marked suspect).
    */
   open(): Index;
+  /**
+   * Opens it a second time, beside an index of this process that failed and will be dropped. What only a start can find
+   * out, from files that nobody writes to, is not judged again: a checkpoint may be at work.
+   * @throws Fault "damaged" when it is no index, marked suspect or gone.
+   */
+  reopen(): Index;
   /** False when a whole start would have to be a rebuild: there is no index yet. */
   exists(): boolean;
   /** Moves every file of the index aside, so that `open` makes a new one. */

@@ -1,5 +1,6 @@
 import { crc32, xxHash3 } from "../base/digest.ts";
 import type { DiskFile } from "../base/disk.ts";
+import { Fault } from "../base/fault.ts";
 import { filePageBytes, formatVersion, getUint64, pieceBytes, putUint64 } from "./format.ts";
 import { decodeMetadata, encodeMetadata, type Metadata, metadataBytesMax } from "./metadata.ts";
 
@@ -67,9 +68,15 @@ export function decodeLargeHeader(page: Uint8Array): LargeHeader | null {
   };
 }
 
+/** Null as `decodeLargeHeader`, and when the page cannot be read: a bad sector is damage like any other. */
 export function readLargeHeader(file: DiskFile): LargeHeader | null {
   const page = new Uint8Array(filePageBytes);
-  return file.read(page, 0) === filePageBytes ? decodeLargeHeader(page) : null;
+  try {
+    return file.read(page, 0) === filePageBytes ? decodeLargeHeader(page) : null;
+  } catch (error) {
+    if (error instanceof Fault) return null;
+    throw error;
+  }
 }
 
 /** Digest of a large body: xxHash3 over its length and its piece CRCs, as there is no incremental xxHash3. */

@@ -124,9 +124,9 @@ export class NodeStore implements Store {
     return reader.open(manifest, startBytes, endBytes);
   }
 
-  attributes(manifest: Manifest): Attributes {
+  attributes(manifest: Manifest): Attributes | null {
     if ((manifest.flags & manifestFlags.hasAttributes) === 0) return {};
-    return this.#need().reader.attributes(manifest) ?? {};
+    return this.#need().reader.attributes(manifest);
   }
 
   stage(expectedBytes: number): Stage {

@@ -91,15 +91,21 @@ export class Reader {
     return { at: "bytes", bytes: body.subarray(startBytes, endBytes) };
   }
 
-  /** The attributes of an artifact; null when its header is damaged. */
+  /** The attributes of an artifact; null when they are damaged, which makes it a miss. */
   attributes(manifest: Manifest): Attributes | null {
+    const attributes = this.#readAttributes(manifest);
+    if (attributes === null) this.#damaged(manifest);
+    return attributes;
+  }
+
+  #readAttributes(manifest: Manifest): Attributes | null {
     const open = this.#open(manifest);
     if (open === null) return null;
-    if ((manifest.flags & manifestFlags.large) !== 0) {
-      const header = readLargeHeader(open.file);
-      if (header === null || !sameId(header.id, manifest.id)) return null;
-      return header.metadata.attributes;
-    }
+    const isLarge = (manifest.flags & manifestFlags.large) !== 0;
+    return isLarge ? largeAttributes(manifest, open) : this.#recordAttributes(manifest, open);
+  }
+
+  #recordAttributes(manifest: Manifest, open: OpenFile): Attributes | null {
     const length = recordHeaderBytes + manifest.metadataBytes;
     if (length > scratchBytes) return null;
     if (!this.#read(open, manifest.offsetBytes, length)) return null;
@@ -215,6 +221,11 @@ export class Reader {
     this.#handles.put(manifest.file, opened, 1);
     return opened;
   }
+}
+
+function largeAttributes(manifest: Manifest, { file }: OpenFile): Attributes | null {
+  const header = readLargeHeader(file);
+  return header !== null && sameId(header.id, manifest.id) ? header.metadata.attributes : null;
 }
 
 /**

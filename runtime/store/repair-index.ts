@@ -46,7 +46,7 @@ export function reopenIndex(view: CatalogView, home: IndexHome, head: number): v
 }
 
 function swap(view: CatalogView, home: IndexHome, use: (fresh: Index) => void): void {
-  const fresh = home.open();
+  const fresh = home.reopen();
   try {
     use(fresh);
   } catch (error) {

@@ -37,11 +37,29 @@ export class SqliteHome implements IndexHome {
   }
 
   open(): Index {
+    this.#checkSuspicion();
+    this.#judgeFiles();
+    return this.#connect((database) => {
+      migrate(database, this.#path);
+      judgeAge(database, this.#path);
+      startSession(database, this.#path);
+    });
+  }
+
+  reopen(): Index {
+    this.#checkSuspicion();
+    if (!this.exists()) throw new Fault("damaged", "The index is gone");
+    return this.#connect(() => {});
+  }
+
+  #checkSuspicion(): void {
     const { disk, dataDir } = this.#options;
     if (disk.sizeBytes(`${dataDir}/${suspectName}`) !== null) {
       throw new Fault("damaged", "The index was marked as suspect before the last end");
     }
-    this.#judgeFiles();
+  }
+
+  #connect(prepare: (database: Database) => void): Index {
     let database: Database | null = null;
     try {
       database = new Database(this.#path, { create: true, readwrite: true, strict: true });
@@ -55,10 +73,8 @@ export class SqliteHome implements IndexHome {
       database.exec(`PRAGMA cache_size = -${cacheKiB}`);
       database.exec("PRAGMA mmap_size = 0");
       database.exec("PRAGMA synchronous = NORMAL");
-      migrate(database, this.#path);
-      judgeAge(database, this.#path);
-      startSession(database, this.#path);
-      return new SqliteIndex(database, disk, this.#path);
+      prepare(database);
+      return new SqliteIndex(database, this.#options.disk, this.#path);
     } catch (error) {
       database?.close();
       throw asIndexFault(error);

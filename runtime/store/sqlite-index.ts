@@ -210,12 +210,17 @@ export class SqliteIndex implements Index {
   }
 
   drop(): void {
-    try {
-      this.#finalize();
-      this.#wal?.close();
-      this.#database.close();
-    } catch {
-      // It is let go because it failed; what it had not written is in the log.
+    // Each by itself: a connection that stayed open would go on reading, and hold every checkpoint back.
+    for (const letGo of [
+      () => this.#finalize(),
+      () => this.#wal?.close(),
+      () => this.#database.close(),
+    ]) {
+      try {
+        letGo();
+      } catch {
+        // It is let go because it failed; what it had not written is in the log.
+      }
     }
     this.#wal = null;
   }
@@ -251,7 +256,7 @@ export class SqliteIndex implements Index {
    */
   #startReading(): void {
     if (this.#isReading) return;
-    this.#beginRead.run();
+    if (!this.#database.inTransaction) this.#beginRead.run();
     this.#isReading = true;
   }
 

@@ -168,8 +168,8 @@ export interface Store {
   find(name: ArtifactName): Manifest | null;
   /** The body from `startBytes` (inclusive) to `endBytes` (exclusive); both within the size. */
   open(manifest: Manifest, startBytes: number, endBytes: number): Body;
-  /** Attributes that were given with the put; empty when none. */
-  attributes(manifest: Manifest): Attributes;
+  /** Attributes that were given with the put; empty when none, null when they are damaged: the artifact is a miss. */
+  attributes(manifest: Manifest): Attributes | null;
   /** A new stage. Throws Fault "full" when `expectedBytes` (0 when unknown) would exceed the capacity. */
   stage(expectedBytes: number): Stage;
   /**

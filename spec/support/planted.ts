@@ -121,6 +121,7 @@ function withIndex(home: IndexHome, wrap: (index: Index) => Index): IndexHome {
   return {
     exists: () => home.exists(),
     open: () => wrap(home.open()),
+    reopen: () => wrap(home.reopen()),
     setAside: () => home.setAside(),
     markSuspect: (reason) => home.markSuspect(reason),
   };

@@ -96,6 +96,11 @@ export class SimIndexHome implements IndexHome {
     return new SimIndex(this, this.#calls);
   }
 
+  reopen(): Index {
+    if (this.#current === null) throw damaged();
+    return this.open();
+  }
+
   setAside(): void {
     this.#current = null;
     this.#flushed = null;

@@ -88,8 +88,11 @@ function send(download: Download, checks: number): Answer | Promise<Answer> {
   const { exchange, kind, manifest, startBytes, endBytes } = download;
   const body = openBody(download);
   switch (body.at) {
-    case "bytes":
-      return answer(download, { at: "bytes", bytes: body.bytes });
+    case "bytes": {
+      const headers = artifactHeaders(exchange, kind, manifest);
+      if (headers === null) return sendMiss(exchange, kind);
+      return answer(download, headers, { at: "bytes", bytes: body.bytes });
+    }
     case "slice":
       assert(
         body.endBytes - body.startBytes === endBytes - startBytes && startBytes <= endBytes,
@@ -131,16 +134,17 @@ async function sendAfterCheck(
 }
 
 function answerFile(download: Download, slice: Extract<Body, { at: "slice" }>): Answer {
-  const { exchange, kind } = download;
-  const lent = exchange.surface.files.lend(slice.path);
-  if (lent === null) return sendMiss(exchange, kind);
+  const { exchange, kind, manifest } = download;
+  // The headers first: they may have to be read, and a file that was lent before could not be given back.
+  const headers = artifactHeaders(exchange, kind, manifest);
+  const lent = headers === null ? null : exchange.surface.files.lend(slice.path);
+  if (headers === null || lent === null) return sendMiss(exchange, kind);
   const { startBytes, endBytes } = slice;
-  return answer(download, { at: "file", startBytes, endBytes, ...lent });
+  return answer(download, headers, { at: "file", startBytes, endBytes, ...lent });
 }
 
-function answer(download: Download, body: AnswerBody): Answer {
+function answer(download: Download, headers: Record<string, string>, body: AnswerBody): Answer {
   const { exchange, kind, manifest, status, startBytes, endBytes } = download;
-  const headers = artifactHeaders(exchange, kind, manifest);
   if (status === statusPart) {
     headers["content-range"] = `bytes ${startBytes}-${endBytes - 1}/${manifest.sizeBytes}`;
   }
@@ -151,14 +155,16 @@ function answer(download: Download, body: AnswerBody): Answer {
 
 function describe(exchange: Exchange, kind: ArtifactKind, manifest: Manifest): Answer {
   const headers = artifactHeaders(exchange, kind, manifest);
+  if (headers === null) return sendMiss(exchange, kind);
   return { status: statusWhole, headers, body: { at: "none", lengthBytes: manifest.sizeBytes } };
 }
 
+/** Null when what the uploader declared is damaged. */
 function artifactHeaders(
   exchange: Exchange,
   kind: ArtifactKind,
   manifest: Manifest,
-): Record<string, string> {
+): Record<string, string> | null {
   const headers: Record<string, string> = {
     "content-type": kind.contentType,
     "content-disposition": "attachment",
@@ -167,8 +173,7 @@ function artifactHeaders(
     "x-request-id": exchange.requestId,
     "x-kura-region": exchange.surface.config.region,
   };
-  addReturnedHeaders(headers, exchange.surface.store(), manifest);
-  return headers;
+  return addReturnedHeaders(headers, exchange.surface.store(), manifest) ? headers : null;
 }
 
 /** Strong: a key that was cleaned and written again has another version, even with the same size. */

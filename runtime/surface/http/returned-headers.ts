@@ -10,17 +10,19 @@ import { artifactDurationHeader, artifactTagHeader } from "./turborepo-headers.t
 const returnedHeaders = [checksumHeader, artifactDurationHeader, artifactTagHeader] as const;
 
 /**
- * Adds what the uploader declared. Never computed from what is stored: a checksum made here would certify damage.
+ * Adds what the uploader declared; false when that is damaged, and the artifact a miss. Never computed from what is stored: a checksum made here would certify damage.
  */
 export function addReturnedHeaders(
   headers: Record<string, string>,
   store: Store,
   manifest: Manifest,
-): void {
-  if ((manifest.flags & manifestFlags.hasAttributes) === 0) return;
+): boolean {
+  if ((manifest.flags & manifestFlags.hasAttributes) === 0) return true;
   const attributes = store.attributes(manifest);
+  if (attributes === null) return false;
   for (const name of returnedHeaders) {
     const value = attributes[name];
     if (value !== undefined) headers[name] = value;
   }
+  return true;
 }

@@ -106,6 +106,7 @@ async function describeAll(exchange: Exchange): Promise<Answer> {
     const manifest = findArtifact(store, name);
     if (manifest === null) return [hash, null] as const;
     const attributes = store.attributes(manifest);
+    if (attributes === null) return [hash, null] as const;
     const tag = attributes[artifactTagHeader];
     const description = {
       size: manifest.sizeBytes,

@@ -5,12 +5,13 @@ import type { Store } from "../../../runtime/store/store.ts";
 export type Faults = {
   find: Fault | null;
   open: Fault | null;
+  attributes: Fault | null;
   stage: Fault | null;
   commit: Fault | null;
 };
 
 export function noFaults(): Faults {
-  return { find: null, open: null, stage: null, commit: null };
+  return { find: null, open: null, attributes: null, stage: null, commit: null };
 }
 
 /** A real store behind a hand that can stop it: for faults that the disk of this machine does not have. */
@@ -29,7 +30,10 @@ export function withFaults(store: Store, faults: Faults): Store {
       orThrow(faults.open);
       return store.open(manifest, startBytes, endBytes);
     },
-    attributes: (manifest) => store.attributes(manifest),
+    attributes(manifest) {
+      orThrow(faults.attributes);
+      return store.attributes(manifest);
+    },
     stage(expectedBytes) {
       orThrow(faults.stage);
       return store.stage(expectedBytes);

@@ -21,6 +21,9 @@ function sqliteHome(): IndexHome {
   return new SqliteHome({ disk: realDisk, dataDir, cacheBytes: MiB });
 }
 
+/** @source SQLite file format, section 1.3: size of the database in pages. */
+const pageCountAt = 28;
+
 const storeId = Uint8Array.from({ length: 16 }, (_, i) => i);
 const firstMark: Mark = { file: 0, offsetBytes: 0, chain: 0, seq: 0, version: 0, fileHigh: 0 };
 
@@ -223,6 +226,39 @@ describe("SQLite", () => {
     other.close();
     index.close();
     expect(fs.existsSync(path.join(dataDir, "kura.db-wal"))).toBe(false);
+  });
+});
+
+describe("SQLite in the middle of a checkpoint", () => {
+  test("is opened again beside itself, though its file alone looks torn", () => {
+    const dataDir = path.join(temporary, String(folderCount++));
+    realDisk.makeFolder(dataDir);
+    const home = new SqliteHome({ disk: realDisk, dataDir, cacheBytes: MiB });
+    const index = home.open();
+    index.adopt({ storeId }, firstMark);
+    index.apply(batch(Array.from({ length: 200 }, (_, i) => row(`${i}`, { seq: 1 }))));
+    // A checkpoint writes its pages in order: the first one counts more of them than the file has yet.
+    const fd = fs.openSync(path.join(dataDir, "kura.db"), "r+");
+    fs.writeSync(fd, Buffer.from([0, 0, 0x10, 0]), 0, 4, pageCountAt);
+    fs.closeSync(fd);
+    expect(() => home.open()).toThrow(expect.objectContaining({ code: "damaged" }));
+    const again = home.reopen();
+    expect(again.find(sha256("7"))?.seq).toBe(1);
+    again.apply(batch([row("7", { seq: 2 })]));
+    index.drop();
+    expect(again.find(sha256("7"))?.seq).toBe(2);
+    again.close();
+  });
+
+  test("is not made anew when somebody took its file away", () => {
+    const dataDir = path.join(temporary, String(folderCount++));
+    realDisk.makeFolder(dataDir);
+    const home = new SqliteHome({ disk: realDisk, dataDir, cacheBytes: MiB });
+    const index = home.open();
+    index.adopt({ storeId }, firstMark);
+    fs.rmSync(path.join(dataDir, "kura.db"));
+    expect(() => home.reopen()).toThrow(expect.objectContaining({ code: "damaged" }));
+    index.drop();
   });
 });
 
