@@ -19,7 +19,7 @@ export const readSizes: readonly ReadSize[] = [
   { bodyBytes: 1 * KiB, connections: 64, keys: 1_000, requests: 60_000 },
   { bodyBytes: 64 * KiB, connections: 64, keys: 200, requests: 20_000 },
   { bodyBytes: 1 * MiB, connections: 32, keys: 16, requests: 10_000 },
-  { bodyBytes: 64 * MiB, connections: 8, keys: 2, requests: 60 },
+  { bodyBytes: 64 * MiB, connections: 8, keys: 2, requests: 400 },
 ];
 
 export type ReadSize = {
