@@ -1,4 +1,5 @@
 import { assert } from "../../base/assert.ts";
+import { type Clock, systemClock } from "../../base/clock.ts";
 import { Fault } from "../../base/fault.ts";
 import { kernelSendAhead } from "../../base/kernel-send.ts";
 import type { AnswerBody } from "./answer.ts";
@@ -6,6 +7,7 @@ import { writeLatin1 } from "./latin1.ts";
 import {
   joinedBodyBytesMax,
   nudgeBytesMax,
+  roomWaitMs,
   sendFileBytesMax,
   sendPieceBytesMax,
   sendTurnBytesMax,
@@ -29,13 +31,14 @@ const scratch = Buffer.allocUnsafeSlow(joinedBodyBytesMax + 32 * 1024);
  * single write left over.
  *
  * A file is sent by the kernel. When the socket is full the kernel says so to us, but not to Bun, which tells of new
- * room only after a short write of its own. So a few bytes are written the ordinary way: either they go, and there was
- * room after all, or Bun watches the socket from then on (measured on 1.4.5). Where the kernel cannot send at all, the
- * same bytes carry the whole body, slowly but surely.
+ * room only after a short write of its own. So after a moment, in which a fast client makes room, a few bytes are
+ * written the ordinary way: either they go, and there was room after all, or Bun watches the socket from then on
+ * (measured on 1.4.5). Where the kernel cannot send at all, the same bytes carry the whole body, slowly but surely.
  */
 export class Outgoing {
   readonly #socket: Socket;
   readonly #isTls: boolean;
+  readonly #after: Clock["after"];
   readonly #events: OutgoingEvents;
   #rest: Uint8Array | null = null;
   #file: FileBody | null = null;
@@ -43,11 +46,20 @@ export class Outgoing {
   #isBusy = false;
   /** The loop will call us back to send more. */
   #hasTurn = false;
+  /** The kernel took nothing at the last call. */
+  #wasFull = false;
   /** Counts up with everything that went out: a sender that stands still is given up by its connection. */
   progress = 0;
 
-  constructor(socket: Socket, isTls: boolean, events: OutgoingEvents) {
+  /** `after`: it is the kernel that is waited for, so the time of the machine counts, whatever clock the node has. */
+  constructor(
+    socket: Socket,
+    isTls: boolean,
+    events: OutgoingEvents,
+    after: Clock["after"] = systemClock.after,
+  ) {
     this.#socket = socket;
+    this.#after = after;
     this.#isTls = isTls;
     this.#events = events;
   }
@@ -164,6 +176,16 @@ export class Outgoing {
     });
   }
 
+  /** A client that reads on makes much room in this time, into which one call sends more than a hundred nudges would. */
+  #waitForRoom(): void {
+    if (this.#hasTurn) return;
+    this.#hasTurn = true;
+    this.#after(roomWaitMs, () => {
+      this.#hasTurn = false;
+      this.#events.turn();
+    });
+  }
+
   /** Bytes of the file that went; -1 when the rest must wait or will never go. */
   #sendPiece({ file, endBytes }: FileBody): number {
     const leftBytes = endBytes - this.#fileAtBytes;
@@ -171,7 +193,15 @@ export class Outgoing {
     if (socket === null) return this.#copyPiece(file, leftBytes);
     const range = { atBytes: this.#fileAtBytes, bytes: Math.min(leftBytes, sendFileBytesMax) };
     const count = file.sendTo?.(socket, range) ?? -1;
-    if (count > 0) return count;
+    if (count > 0) {
+      this.#wasFull = false;
+      return count;
+    }
+    if (count < 0 && !this.#wasFull) {
+      this.#wasFull = true;
+      this.#waitForRoom();
+      return -1;
+    }
     return this.#copyPiece(file, count === 0 ? 0 : Math.min(leftBytes, nudgeBytesMax));
   }
 

@@ -12,12 +12,22 @@ const head = "HTTP/1.1 200 OK\r\n\r\n";
 /** A sender with all that it told. */
 function makeSender(socket: SmallSocket, isTls = false) {
   const told: (boolean | "turn")[] = [];
-  const outgoing = new Outgoing(socket, isTls, {
-    done: (isDelivered) => told.push(isDelivered),
+  const timers: (() => void)[] = [];
+  const after = (_: number, run: () => void) => {
+    timers.push(run);
+    return { cancel: () => {} };
+  };
+  const events = {
+    done: (isDelivered: boolean) => told.push(isDelivered),
     turn: () => told.push("turn"),
-  });
+  };
+  const outgoing = new Outgoing(socket, isTls, events, after);
   socket.onClosed = () => outgoing.abandon();
-  return { outgoing, told };
+  /** The moment is over for which a full socket is left alone. */
+  const passMoment = (): void => {
+    for (const run of timers.splice(0)) run();
+  };
+  return { outgoing, told, passMoment };
 }
 
 function fileBody(bytes: Uint8Array, socket: SmallSocket, isSent = true) {
@@ -45,12 +55,13 @@ describe.each([
     async (stepBytes) => {
       const bytes = numbered(stepBytes < 1_000 ? 3_000 : sizeBytes);
       const socket = new SmallSocket(0);
-      const { outgoing, told } = makeSender(socket, way === "tls");
+      const { outgoing, told, passMoment } = makeSender(socket, way === "tls");
       const { body, closes } = fileBody(bytes, socket, way !== "copy");
       outgoing.send(head, way === "bytes" ? { at: "bytes", bytes } : body);
       const taken: Buffer[] = [];
       for (let i = 0; outgoing.isBusy; i += 1) {
         socket.roomBytes = stepBytes + (i % 5);
+        passMoment();
         outgoing.drain();
         taken.push(socket.taken());
         if (told[told.length - 1] === "turn") await new Promise(setImmediate);
@@ -82,21 +93,50 @@ test("a large file lets others have their turn, and goes on by itself", async ()
   expect(told).toEqual(["turn", "turn", true]);
 });
 
+test("a socket that is full is left alone for a moment, and nudged when it is full after that", () => {
+  const socket = new SmallSocket(100 * KiB);
+  const { outgoing, told, passMoment } = makeSender(socket);
+  const bytes = numbered(MiB);
+  const { body, file } = fileBody(bytes, socket);
+  if (body.at !== "file") throw new Error("It is a file");
+  let nudges = 0;
+  const read = (into: Uint8Array, atBytes: number): number => {
+    nudges += 1;
+    return file.read(into, atBytes);
+  };
+  outgoing.send(head, { ...body, file: { ...file, read } });
+  outgoing.drain();
+  expect([nudges, told]).toEqual([0, []]);
+  passMoment();
+  outgoing.drain();
+  expect([nudges, told]).toEqual([1, ["turn"]]);
+  // Room that comes in that moment is used by the kernel alone.
+  socket.roomBytes = 100 * KiB;
+  outgoing.drain();
+  socket.roomBytes = 10 * MiB;
+  passMoment();
+  outgoing.drain();
+  expect([nudges, outgoing.isBusy]).toEqual([1, false]);
+  expect(socket.taken().subarray(head.length).equals(bytes.subarray(3, -5))).toBe(true);
+});
+
 describe("a file that", () => {
   test.each(["kernel", "tls"])(
     "is shorter than promised is cut, and told as not delivered (%s)",
     (way) => {
       const bytes = numbered(MiB);
       const socket = new SmallSocket(300 * KiB);
-      const { outgoing, told } = makeSender(socket, way === "tls");
+      const { outgoing, told, passMoment } = makeSender(socket, way === "tls");
       const { body, closes } = fileBody(bytes, socket);
       if (body.at !== "file") throw new Error("It is a file");
       const short = memoryFile(bytes.subarray(0, MiB / 2), socket);
       outgoing.send(head, { ...body, file: short });
       socket.roomBytes = 10 * MiB;
+      passMoment();
       outgoing.drain();
       outgoing.drain();
-      expect([socket.ends, told, closes()]).toEqual([["terminate"], [false], 1]);
+      const ends = told.filter((one) => one !== "turn");
+      expect([socket.ends, ends, closes()]).toEqual([["terminate"], [false], 1]);
     },
   );
 
