@@ -10,7 +10,8 @@ import { artifactDurationHeader, artifactTagHeader } from "./turborepo-headers.t
 const returnedHeaders = [checksumHeader, artifactDurationHeader, artifactTagHeader] as const;
 
 /**
- * Adds what the uploader declared; false when that is damaged, and the artifact a miss. Never computed from what is stored: a checksum made here would certify damage.
+ * Adds what the uploader declared; false when that is damaged, and the artifact a miss. Never computed from what is
+ * stored: a checksum made here would certify damage.
  */
 export function addReturnedHeaders(
   headers: Record<string, string>,

@@ -58,8 +58,8 @@ export const sendTurnBytesMax = 4 * MiB;
 /** Read and written in one piece where the kernel cannot send by itself (TLS). */
 export const sendPieceBytesMax = 128 * KiB;
 /**
- * How long a full socket is left alone before it is nudged. A client on the same machine takes half a MiB meanwhile;
- * nudged at once, 64 MiB took 690 calls of sendfile, where nginx makes 115 (strace, 2026-11-22), and a quarter more CPU.
+ * How long a full socket is left alone before it is nudged. Nudged at once, with eight clients on the same machine, 64
+ * MiB took 690 calls of sendfile, where nginx makes 115 (strace, 2026-11-22), and a quarter more CPU than nginx.
  */
 export const roomWaitMs = 1;
 /** Written to be told when a full socket has room again; see `outgoing.ts`. */

@@ -176,7 +176,7 @@ export class Outgoing {
     });
   }
 
-  /** A client that reads on makes much room in this time, into which one call sends more than a hundred nudges would. */
+  /** A client that reads on makes room for a large piece in this time; nudged at once it has made room for the nudge. */
   #waitForRoom(): void {
     if (this.#hasTurn) return;
     this.#hasTurn = true;

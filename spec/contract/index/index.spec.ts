@@ -16,9 +16,14 @@ afterAll(() => fs.rmSync(temporary, { recursive: true, force: true }));
 let folderCount = 0;
 
 function sqliteHome(): IndexHome {
+  return sqliteFolder().home;
+}
+
+function sqliteFolder(): { home: IndexHome; databasePath: string } {
   const dataDir = path.join(temporary, String(folderCount++));
   realDisk.makeFolder(dataDir);
-  return new SqliteHome({ disk: realDisk, dataDir, cacheBytes: MiB });
+  const home = new SqliteHome({ disk: realDisk, dataDir, cacheBytes: MiB });
+  return { home, databasePath: path.join(dataDir, "kura.db") };
 }
 
 /** @source SQLite file format, section 1.3: size of the database in pages. */
@@ -203,10 +208,9 @@ describe.each([
 
 describe("SQLite", () => {
   test("look-ups between the batches hold no checkpoint back, nor the write-ahead log from starting anew", () => {
-    const dataDir = path.join(temporary, String(folderCount++));
-    realDisk.makeFolder(dataDir);
-    const index = new SqliteHome({ disk: realDisk, dataDir, cacheBytes: MiB }).open();
-    const other = new Database(path.join(dataDir, "kura.db"));
+    const { home, databasePath } = sqliteFolder();
+    const index = home.open();
+    const other = new Database(databasePath);
     const checkpoint = () =>
       other
         .query<{ log: number; checkpointed: number }, []>("PRAGMA wal_checkpoint(PASSIVE)")
@@ -225,20 +229,18 @@ describe("SQLite", () => {
     expect(sizes.at(-1)).toBeLessThan(3 * (sizes[0] ?? 0));
     other.close();
     index.close();
-    expect(fs.existsSync(path.join(dataDir, "kura.db-wal"))).toBe(false);
+    expect(fs.existsSync(`${databasePath}-wal`)).toBe(false);
   });
 });
 
 describe("SQLite in the middle of a checkpoint", () => {
   test("is opened again beside itself, though its file alone looks torn", () => {
-    const dataDir = path.join(temporary, String(folderCount++));
-    realDisk.makeFolder(dataDir);
-    const home = new SqliteHome({ disk: realDisk, dataDir, cacheBytes: MiB });
+    const { home, databasePath } = sqliteFolder();
     const index = home.open();
     index.adopt({ storeId }, firstMark);
     index.apply(batch(Array.from({ length: 200 }, (_, i) => row(`${i}`, { seq: 1 }))));
     // A checkpoint writes its pages in order: the first one counts more of them than the file has yet.
-    const fd = fs.openSync(path.join(dataDir, "kura.db"), "r+");
+    const fd = fs.openSync(databasePath, "r+");
     fs.writeSync(fd, Buffer.from([0, 0, 0x10, 0]), 0, 4, pageCountAt);
     fs.closeSync(fd);
     expect(() => home.open()).toThrow(expect.objectContaining({ code: "damaged" }));
@@ -251,12 +253,10 @@ describe("SQLite in the middle of a checkpoint", () => {
   });
 
   test("is not made anew when somebody took its file away", () => {
-    const dataDir = path.join(temporary, String(folderCount++));
-    realDisk.makeFolder(dataDir);
-    const home = new SqliteHome({ disk: realDisk, dataDir, cacheBytes: MiB });
+    const { home, databasePath } = sqliteFolder();
     const index = home.open();
     index.adopt({ storeId }, firstMark);
-    fs.rmSync(path.join(dataDir, "kura.db"));
+    fs.rmSync(databasePath);
     expect(() => home.reopen()).toThrow(expect.objectContaining({ code: "damaged" }));
     index.drop();
   });

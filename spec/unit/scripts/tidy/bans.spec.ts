@@ -10,10 +10,10 @@ type Case = { bad: readonly string[]; good: readonly string[] };
 
 const store = "runtime/store/a.ts";
 
-/** For each rule what it must find in the store, and what looks like it and is right. */
 /** Banned words, put together so that nobody who searches the project for them finds these cases. */
 const [loose, alone, later] = ["any", "only", "todo"];
 
+/** For each rule what it must find in the store, and what looks like it and is right. */
 const cases: Record<string, Case> = {
   time: {
     bad: [
