@@ -115,6 +115,22 @@ describe("a socket of Bun.listen", () => {
     expect(side.fd).toBe(-1);
   });
 
+  test("writes a stretch of a buffer, in the clear and over TLS", async () => {
+    for (const isTls of [false, true]) {
+      const watched = new Watched(isTls ? { tls: credentials } : {});
+      const client = await watched.join(isTls);
+      const got: Buffer[] = [];
+      client.on("data", (data: Buffer) => got.push(data));
+      const bytes = numbered(MiB);
+      expect(watched.side.write(bytes, 0, 5)).toBe(5);
+      expect(watched.side.write(bytes, 7, 1_000)).toBe(1_000);
+      expect(watched.side.write(bytes, MiB - 3, 3)).toBe(3);
+      await eventually("all has come", () => Buffer.concat(got).length === 1_008);
+      const wanted = [bytes.subarray(0, 5), bytes.subarray(7, 1_007), bytes.subarray(MiB - 3)];
+      expect(Buffer.concat(got).equals(Buffer.concat(wanted))).toBe(true);
+    }
+  });
+
   test("takes a part when it is full, then nothing, and tells of new room once", async () => {
     const watched = new Watched();
     const client = await watched.join();
@@ -146,7 +162,7 @@ describe("a socket of Bun.listen", () => {
     await moment();
     watched.events.length = 0;
     const socket = watched.side.fd ?? -1;
-    expect(kernelSendAhead(socket, Buffer.from("head"))).toBe(4);
+    expect(kernelSendAhead(socket, Buffer.from("header"), 4)).toBe(4);
     let atBytes = 0;
     for (;;) {
       const count = kernelSend(socket, fd, { atBytes, bytes: MiB });

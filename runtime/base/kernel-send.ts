@@ -64,10 +64,10 @@ export function kernelSend(
 }
 
 /**
- * Writes bytes that go out together with what `kernelSend` sends next. Never waits for the socket.
+ * Writes the first `length` bytes, which go out together with what `kernelSend` sends next. Never waits for the socket.
  * Returns how many went; 0 when none could, or when this system has no such call.
  */
-export function kernelSendAhead(socket: number, bytes: Uint8Array): number {
+export function kernelSendAhead(socket: number, bytes: Uint8Array, length: number): number {
   if (calls === null) return 0;
-  return Math.max(0, calls.send(socket, bytes, bytes.length, sendMoreFlags));
+  return Math.max(0, calls.send(socket, bytes, length, sendMoreFlags));
 }

@@ -38,9 +38,19 @@ export class RecentMap<V> {
 /** Scopes by name. Making one costs a SHA-256, and a build asks for the same few thousands of times. */
 export class ScopeCache {
   readonly #known = new RecentMap<Scope>(scopesMax);
+  /** The last answer by the very names of the question: surfaces without a tenant always ask for the same. */
+  #last: { tenant: string; namespace: string; scope: Scope } | null = null;
 
   /** The scope of a tenant and a namespace as a request named them: lower-cased here and nowhere else. */
   of(tenant: string, namespace: string): Scope {
+    const last = this.#last;
+    if (last?.tenant === tenant && last.namespace === namespace) return last.scope;
+    const scope = this.#find(tenant, namespace);
+    this.#last = { tenant, namespace, scope };
+    return scope;
+  }
+
+  #find(tenant: string, namespace: string): Scope {
     const lowerTenant = tenant.toLowerCase();
     const lowerNamespace = namespace.toLowerCase();
     const key = `${lowerTenant}\0${lowerNamespace}`;

@@ -1,6 +1,5 @@
 import { assert } from "../base/assert.ts";
 import { KiB } from "../base/units.ts";
-import { sameId } from "./identity.ts";
 import type { Manifest } from "./store.ts";
 
 /** A chunk is the unit of giving way, and all that a body which was handed out keeps from the collector. */
@@ -85,7 +84,7 @@ export class BodyCache {
     const { bytes, view } = chunk;
     if (view.getUint32(front + sizeAt, true) !== row.sizeBytes) return null;
     if (view.getFloat64(front + digestAt, true) !== row.digest) return null;
-    if (!sameId(bytes.subarray(front, front + sizeAt), row.id)) return null;
+    for (let i = 0; i < sizeAt; i++) if (bytes[front + i] !== row.id[i]) return null;
     const bodyAt = front + frontBytes;
     const body = bytes.subarray(bodyAt, bodyAt + row.sizeBytes);
     const newerCount = this.#nextNumber - 1 - number;

@@ -19,6 +19,8 @@ export class StoreFiles {
   readonly #large = new Map<number, number>();
   #usedBytes = 0;
   #high = 0;
+  /** The segment path that was asked for last: reads come in runs from one segment. */
+  #lastSegment = { file: -1, path: "" };
 
   constructor(disk: Disk, dataDir: string) {
     this.#disk = disk;
@@ -43,7 +45,11 @@ export class StoreFiles {
   }
 
   segmentPath(file: number): string {
-    return `${this.#dataDir}/segments/${String(file).padStart(numberDigits, "0")}.seg`;
+    if (file !== this.#lastSegment.file) {
+      const path = `${this.#dataDir}/segments/${String(file).padStart(numberDigits, "0")}.seg`;
+      this.#lastSegment = { file, path };
+    }
+    return this.#lastSegment.path;
   }
 
   largePath(file: number): string {

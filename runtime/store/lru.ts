@@ -1,6 +1,11 @@
-/** A bounded map by use: the entry that was not asked for the longest goes first. Weights are in any one unit. */
+type Entry<V> = { readonly value: V; readonly weight: number; isUsed: boolean };
+
+/**
+ * A bounded map by use, with a second chance: the oldest entry goes first, unless it was asked for since it was last the
+ * oldest. A look-up changes no order, so it costs a third of what a list by use costs. Weights are in any one unit.
+ */
 export class Lru<K, V> {
-  readonly #entries = new Map<K, { readonly value: V; readonly weight: number }>();
+  readonly #entries = new Map<K, Entry<V>>();
   readonly #weightMax: number;
   readonly #onDrop: (value: V) => void;
   #weight = 0;
@@ -21,8 +26,7 @@ export class Lru<K, V> {
   get(key: K): V | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
-    this.#entries.delete(key);
-    this.#entries.set(key, entry);
+    entry.isUsed = true;
     return entry.value;
   }
 
@@ -33,12 +37,21 @@ export class Lru<K, V> {
       this.#onDrop(value);
       return;
     }
-    this.#entries.set(key, { value, weight });
+    this.#entries.set(key, { value, weight, isUsed: false });
     this.#weight += weight;
-    for (const oldest of this.#entries.keys()) {
+    // What is spared comes again later in the same round, without its mark, and what is new never has to go.
+    for (const [oldest, entry] of this.#entries) {
       if (this.#weight <= this.#weightMax) return;
-      this.drop(oldest);
+      if (oldest === key) continue;
+      if (entry.isUsed) this.#spare(oldest, entry);
+      else this.drop(oldest);
     }
+  }
+
+  #spare(key: K, entry: Entry<V>): void {
+    entry.isUsed = false;
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
   }
 
   drop(key: K): void {

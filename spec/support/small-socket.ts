@@ -27,10 +27,10 @@ export class SmallSocket implements Socket {
     return taken;
   }
 
-  write(bytes: Uint8Array): number {
-    const count = Math.min(bytes.length, this.roomBytes);
+  write(bytes: Uint8Array, startBytes = 0, lengthBytes = bytes.length - startBytes): number {
+    const count = Math.min(lengthBytes, this.roomBytes);
     this.roomBytes -= count;
-    this.#taken.push(Buffer.from(bytes.subarray(0, count)));
+    this.#taken.push(Buffer.from(bytes.subarray(startBytes, startBytes + count)));
     return count;
   }
 

@@ -89,7 +89,7 @@ function send(download: Download, checks: number): Answer | Promise<Answer> {
   const body = openBody(download);
   switch (body.at) {
     case "bytes": {
-      const headers = artifactHeaders(exchange, kind, manifest);
+      const headers = ownHeaders(exchange, manifest);
       if (headers === null) return sendMiss(exchange, kind);
       return answer(download, headers, { at: "bytes", bytes: body.bytes });
     }
@@ -136,7 +136,7 @@ async function sendAfterCheck(
 function answerFile(download: Download, slice: Extract<Body, { at: "slice" }>): Answer {
   const { exchange, kind, manifest } = download;
   // The headers first: they may have to be read, and a file that was lent before could not be given back.
-  const headers = artifactHeaders(exchange, kind, manifest);
+  const headers = ownHeaders(exchange, manifest);
   const lent = headers === null ? null : exchange.surface.files.lend(slice.path);
   if (headers === null || lent === null) return sendMiss(exchange, kind);
   const { startBytes, endBytes } = slice;
@@ -150,28 +150,22 @@ function answer(download: Download, headers: Record<string, string>, body: Answe
   }
   const client = clientOf(exchange.request.headers.get("user-agent"));
   exchange.delivery = { artifact: kind.place, client, bytes: endBytes - startBytes };
-  return { status, headers, body };
+  return { status, headers, block: exchange.surface.artifactHeaders.of(kind), body };
 }
 
 function describe(exchange: Exchange, kind: ArtifactKind, manifest: Manifest): Answer {
-  const headers = artifactHeaders(exchange, kind, manifest);
+  const headers = ownHeaders(exchange, manifest);
   if (headers === null) return sendMiss(exchange, kind);
-  return { status: statusWhole, headers, body: { at: "none", lengthBytes: manifest.sizeBytes } };
+  const block = exchange.surface.artifactHeaders.of(kind);
+  const body = { at: "none", lengthBytes: manifest.sizeBytes } as const;
+  return { status: statusWhole, headers, block, body };
 }
 
-/** Null when what the uploader declared is damaged. */
-function artifactHeaders(
-  exchange: Exchange,
-  kind: ArtifactKind,
-  manifest: Manifest,
-): Record<string, string> | null {
+/** What differs from artifact to artifact; null when what the uploader declared is damaged. */
+function ownHeaders(exchange: Exchange, manifest: Manifest): Record<string, string> | null {
   const headers: Record<string, string> = {
-    "content-type": kind.contentType,
-    "content-disposition": "attachment",
     etag: etagOf(manifest),
-    "accept-ranges": "bytes",
     "x-request-id": exchange.requestId,
-    "x-kura-region": exchange.surface.config.region,
   };
   return addReturnedHeaders(headers, exchange.surface.store(), manifest) ? headers : null;
 }

@@ -12,6 +12,7 @@ import type { Scope } from "../../store/identity.ts";
 import type { Store } from "../../store/store.ts";
 import type { Answer } from "../../wire/http1/answer.ts";
 import type { HttpRequest } from "../../wire/http1/request.ts";
+import type { ArtifactHeaders } from "./artifact-headers.ts";
 import type { BodyWatch } from "./body-watch.ts";
 import type { SendFiles } from "./send-files.ts";
 
@@ -36,6 +37,7 @@ export type HttpSurface = HttpDeps & {
   /** Scopes by raw query: a build sends the same few texts thousands of times. */
   readonly scopesByQuery: RecentMap<Scope>;
   readonly files: SendFiles;
+  readonly artifactHeaders: ArtifactHeaders;
   readonly bodies: BodyWatch;
 };
 

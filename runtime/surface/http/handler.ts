@@ -8,6 +8,7 @@ import type { Answer } from "../../wire/http1/answer.ts";
 import type { HttpHandler } from "../../wire/http1/connection.ts";
 import type { HttpRequest } from "../../wire/http1/request.ts";
 import { explain, hangUpWhenLong, jsonAnswer, refuse, refuseMethod } from "./answer.ts";
+import { ArtifactHeaders } from "./artifact-headers.ts";
 import { BodyWatch } from "./body-watch.ts";
 import type { Exchange, HttpDeps, HttpSurface, Protocol, Route } from "./exchange.ts";
 import { routeTemplates } from "./http-metrics.ts";
@@ -24,6 +25,7 @@ export function createHttpHandler(deps: HttpDeps): HttpHandler {
     scopes: new ScopeCache(),
     scopesByQuery: new RecentMap<Scope>(scopesMax),
     files: new SendFiles(deps.disk),
+    artifactHeaders: new ArtifactHeaders(deps.config.region),
     bodies: new BodyWatch(deps.clock),
   };
   const router = new Router([...cacheProtocols, createProbes(deps)]);

@@ -14,6 +14,7 @@ export class SendFiles {
   readonly #disk: Disk;
   /** By path, the most recently used last. */
   readonly #entries = new Map<string, Entry>();
+  #newest: Entry | null = null;
   #idleCount = 0;
 
   constructor(disk: Disk) {
@@ -37,14 +38,19 @@ export class SendFiles {
     if (known !== undefined) {
       if (known.uses === 0) this.#idleCount -= 1;
       known.uses += 1;
-      this.#entries.delete(path);
-      this.#entries.set(path, known);
+      // Most downloads come from the segment that the one before came from.
+      if (known !== this.#newest) {
+        this.#entries.delete(path);
+        this.#entries.set(path, known);
+        this.#newest = known;
+      }
       return known;
     }
     const file = this.#disk.open(path, "read");
     if (file === null) return null;
     const entry = { file, uses: 1 };
     this.#entries.set(path, entry);
+    this.#newest = entry;
     return entry;
   }
 

@@ -6,12 +6,17 @@ export type Answer = {
   readonly status: number;
   /** Names are lower-case; values are Latin-1 without line ends. Content-Length, Date and Connection are added. */
   readonly headers: Record<string, string>;
+  /** More of them, which many answers share. */
+  readonly block?: HeaderBlock;
   readonly body: AnswerBody;
   /** The connection ends after this answer. */
   readonly hangsUp?: boolean;
   /** Told once, when the answer has left this process whole (true) or never will (false). */
   onEnd?: (isDelivered: boolean) => void;
 };
+
+/** Headers in the form in which they go out, made by `headerBlock`. */
+export type HeaderBlock = { readonly lines: string };
 
 export type AnswerBody =
   /** No bytes; `lengthBytes` is what a GET would have had, for answers to HEAD. */
@@ -99,15 +104,27 @@ export function writeHead(
   answer: Answer,
   { lengthBytes, connection, date }: { lengthBytes: number; connection: string; date: string },
 ): string {
-  const { status, headers } = answer;
+  const { status, headers, block } = answer;
   let head = statusLines.get(status) ?? `HTTP/1.1 ${status} \r\n`;
-  for (const name in headers) {
-    const value = headers[name] ?? "";
-    assert(!unfit.test(value), "no value of a header can end its line");
-    head += `${name}: ${value}\r\n`;
-  }
+  if (block !== undefined) head += block.lines;
+  head += headerLines(headers);
   if (status !== statusNoContent && status !== statusNotModified) {
     head += `content-length: ${lengthBytes}\r\n`;
   }
   return `${head}${date}${connection}\r\n`;
+}
+
+/** Checks headers and writes them once for many answers. */
+export function headerBlock(headers: Readonly<Record<string, string>>): HeaderBlock {
+  return { lines: headerLines(headers) };
+}
+
+function headerLines(headers: Readonly<Record<string, string>>): string {
+  let lines = "";
+  for (const name in headers) {
+    const value = headers[name] ?? "";
+    assert(!unfit.test(value), "no value of a header can end its line");
+    lines += `${name}: ${value}\r\n`;
+  }
+  return lines;
 }

@@ -30,7 +30,8 @@ export class RequestBody {
   readonly #source: BodySource;
   readonly #decoder: ChunkDecoder | null;
   #leftBytes: number;
-  #queue: Uint8Array[] = [];
+  /** Made for the first chunk that waits: most requests have none. */
+  #queue: Uint8Array[] | null = null;
   #queuedBytes = 0;
   /** Queued or with the reader, without the cost of chunks. */
   #heldBytes = 0;
@@ -80,7 +81,7 @@ export class RequestBody {
 
   /** The whole body if it has come in one piece, which most small ones do; else null, and nothing was taken. */
   takeWhole(): Uint8Array | null {
-    if (this.#queue.length !== 1 || !this.isReceived) return null;
+    if (this.#queue?.length !== 1 || !this.isReceived) return null;
     const [whole = null] = this.#queue;
     this.#letGo();
     return whole;
@@ -95,7 +96,7 @@ export class RequestBody {
     if (this.#fault !== null) return Promise.reject(this.#fault);
     // The reader is done with what it had.
     this.#hold(-this.#takenBytes);
-    const chunk = this.#queue.shift();
+    const chunk = this.#queue?.shift();
     this.#takenBytes = chunk?.length ?? 0;
     if (chunk !== undefined) {
       this.#queuedBytes -= chunk.length + chunkCostBytes;
@@ -162,6 +163,7 @@ export class RequestBody {
       waiter.resolve(chunk);
       return;
     }
+    this.#queue ??= [];
     this.#queue.push(chunk);
     this.#queuedBytes += chunk.length + chunkCostBytes;
   }
@@ -173,7 +175,7 @@ export class RequestBody {
   }
 
   #letGo(): void {
-    this.#queue = [];
+    this.#queue = null;
     this.#queuedBytes = 0;
     this.#takenBytes = 0;
     this.#hold(-this.#heldBytes);

@@ -257,20 +257,20 @@ export class Connection implements BodySource {
         this.#refuse(parsed);
         return false;
       default: {
-        const rest = bytes.subarray(start + parsed.endBytes);
+        const endBytes = start + parsed.endBytes;
         this.#unread = null;
-        this.#begin(parsed.head, rest);
+        this.#begin(parsed.head, endBytes < bytes.length ? bytes.subarray(endBytes) : null);
         return true;
       }
     }
   }
 
-  #begin(head: RequestHead, rest: Buffer): void {
+  #begin(head: RequestHead, rest: Buffer | null): void {
     const call = new Call(head, new RequestBody(head.bodyBytes, this));
     this.#at = "call";
     this.#call = call;
     this.#host.requestStarted();
-    if (rest.length > 0) this.#feed(call, rest);
+    if (rest !== null) this.#feed(call, rest);
     if (this.#isHalfClosed && !call.body.isReceived) call.breakOff();
     const answer = this.#host.handler.handle(call);
     if (answer instanceof Promise) answer.then((settled) => this.#answerLate(call, settled));

@@ -53,6 +53,8 @@ const methods = new Set([
 ]);
 
 const requestLine = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x7e]+) HTTP\/(\d)\.(\d)$/;
+const visible = /^[\x21-\x7e]+$/;
+const version11 = " HTTP/1.1";
 /** Lines of a token, a colon and a value without controls: no folding, no space before the colon, no bare line ends. */
 export const headerLines = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*$/;
 const wholeNumber = /^\d{1,15}$/;
@@ -76,6 +78,8 @@ export function parseHead(bytes: Buffer, memo: HeadMemo): ParsedHead {
   if (endBytes === -1 || endBytes > headBytesMax) return judgeIncomplete(bytes);
   const text = readLatin1(bytes, 0, endBytes + 2);
   const lineEnd = text.indexOf("\r\n");
+  const repeated = readRepeated(text, lineEnd, memo);
+  if (repeated !== null) return whole(repeated, endBytes);
   const line = requestLine.exec(text.slice(0, lineEnd));
   if (line === null) {
     return bad(statusBadRequest, "Cannot read the request line: send METHOD /path HTTP/1.1");
@@ -88,11 +92,6 @@ export function parseHead(bytes: Buffer, memo: HeadMemo): ParsedHead {
   if (major !== "1" || (minor !== "1" && minor !== "0"))
     return bad(statusVersionUnknown, "Cannot speak this version: use HTTP/1.1");
   const block = text.slice(lineEnd + 2);
-  const known = memo.head;
-  if (known !== null && minor === "1" && memo.block === block) {
-    const target = targetOf(rawTarget, method);
-    if (target !== null) return whole({ ...known, method, target }, endBytes);
-  }
   if (!headerLines.test(block)) {
     return bad(statusBadRequest, "Cannot read the headers: one of them is malformed");
   }
@@ -101,6 +100,25 @@ export function parseHead(bytes: Buffer, memo: HeadMemo): ParsedHead {
   memo.block = isWorthKeeping ? block : "";
   memo.head = isWorthKeeping ? parsed.head : null;
   return parsed;
+}
+
+/** The head of a request that differs from the one before in its path at most, or null. */
+function readRepeated(
+  text: string,
+  lineEnd: number,
+  { block, head }: HeadMemo,
+): RequestHead | null {
+  if (head === null || text.length !== lineEnd + 2 + block.length || !text.endsWith(block)) {
+    return null;
+  }
+  const { method, headers, bodyBytes, isOld, keepsAlive, waits } = head;
+  const targetEnd = lineEnd - version11.length;
+  const isSameMethod = text.startsWith(method) && text.charCodeAt(method.length) === space;
+  if (!isSameMethod || !text.startsWith(version11, targetEnd)) return null;
+  const rawTarget = text.slice(method.length + 1, targetEnd);
+  const target = visible.test(rawTarget) ? targetOf(rawTarget, method) : null;
+  if (target === null) return null;
+  return { method, target, headers, bodyBytes, isOld, keepsAlive, waits };
 }
 
 /** `endBytes` is where the empty line begins. */

@@ -79,10 +79,10 @@ export class Outgoing {
       case "file":
         this.#file = body;
         this.#fileAtBytes = body.startBytes;
-        this.#writeAhead(body, scratch.subarray(0, headBytes));
+        this.#writeAhead(body, headBytes);
         break;
       default:
-        this.#write(scratch.subarray(0, headBytes));
+        this.#writeScratch(headBytes);
     }
     this.#goOn();
   }
@@ -90,7 +90,7 @@ export class Outgoing {
   /** An interim answer, between others. */
   sendInterim(text: string): void {
     assert(!this.#isBusy, "nothing else is going out");
-    this.#write(scratch.subarray(0, writeLatin1(scratch, text, 0)));
+    this.#writeScratch(writeLatin1(scratch, text, 0));
   }
 
   /** The socket has room again. */
@@ -112,20 +112,31 @@ export class Outgoing {
   #sendBytes(headBytes: number, bytes: Uint8Array): void {
     if (bytes.length <= joinedBodyBytesMax) {
       scratch.set(bytes, headBytes);
-      this.#write(scratch.subarray(0, headBytes + bytes.length));
+      this.#writeScratch(headBytes + bytes.length);
       return;
     }
-    this.#write(scratch.subarray(0, headBytes));
+    this.#writeScratch(headBytes);
     this.#write(bytes);
   }
 
   /** The head of a file goes out in one packet with its first bytes; without any it would be held back for 200 ms. */
-  #writeAhead({ file, startBytes, endBytes }: FileBody, head: Uint8Array): void {
+  #writeAhead({ file, startBytes, endBytes }: FileBody, headBytes: number): void {
     const mayWait = this.#rest === null && startBytes < endBytes;
     const socket = mayWait ? this.#kernelSocket(file) : null;
-    const count = socket === null ? 0 : kernelSendAhead(socket, head);
+    const count = socket === null ? 0 : kernelSendAhead(socket, scratch, headBytes);
     this.progress += count;
-    if (count < head.length) this.#write(head.subarray(count));
+    if (count < headBytes) this.#write(scratch.subarray(count, headBytes));
+  }
+
+  /** The first bytes of the scratch buffer, without a view of them where the socket takes them all: a view costs 0.2 us. */
+  #writeScratch(length: number): void {
+    if (this.#rest !== null) {
+      this.#write(scratch.subarray(0, length));
+      return;
+    }
+    const count = Math.max(0, this.#socket.write(scratch, 0, length));
+    this.progress += count;
+    if (count < length) this.#rest = new Uint8Array(scratch.subarray(count, length));
   }
 
   /** What the socket does not take is kept; from the scratch buffer as a copy, since others will use it. */

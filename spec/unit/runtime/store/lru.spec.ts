@@ -1,14 +1,35 @@
 import { expect, test } from "bun:test";
 import { Lru } from "../../../../runtime/store/lru.ts";
 
-test("the entry that was not asked for the longest goes first", () => {
+test("the oldest entry goes first, and one that was asked for is spared once", () => {
   const dropped: string[] = [];
   const lru = new Lru<string, string>(3, (value) => dropped.push(value));
   for (const key of ["a", "b", "c"]) lru.put(key, key, 1);
   lru.get("a");
   lru.put("d", "d", 1);
   expect(dropped).toEqual(["b"]);
-  expect(["a", "b", "c", "d"].map((key) => lru.get(key))).toEqual(["a", undefined, "c", "d"]);
+  expect(["c", "d"].map((key) => lru.get(key))).toEqual(["c", "d"]);
+  lru.put("e", "e", 1);
+  expect(dropped).toEqual(["b", "a"]);
+  expect(["a", "b", "c", "d", "e"].map((key) => lru.get(key) ?? "")).toEqual([
+    "",
+    "",
+    "c",
+    "d",
+    "e",
+  ]);
+});
+
+test("when all were asked for, the oldest of them goes, and never the one that is new", () => {
+  const dropped: string[] = [];
+  const lru = new Lru<string, string>(3, (value) => dropped.push(value));
+  for (const key of ["a", "b", "c"]) {
+    lru.put(key, key, 1);
+    lru.get(key);
+  }
+  lru.put("new", "new", 1);
+  expect(dropped).toEqual(["a"]);
+  expect([lru.get("new"), lru.count]).toEqual(["new", 3]);
 });
 
 test("weights never pass the limit, and as many entries go as it takes", () => {

@@ -231,8 +231,14 @@ test("the same headers again mean the same, whatever the request line", () => {
   const memo = freshMemo();
   const headers = "Host: a\r\nX-One: 1\r\nContent-Length: 3\r\n\r\n";
   const lines = ["PUT /a HTTP/1.1", "GET /b?c HTTP/1.1", "GET http://a/d HTTP/1.1"];
-  for (const line of [...lines, "GET /e HTTP/1.0", ...lines, "CONNECT a:80 HTTP/1.1", ...lines]) {
-    const bytes = Buffer.from(`${line}\r\n${headers}`);
+  const others = [
+    ...["GET /e HTTP/1.0", "CONNECT a:80 HTTP/1.1", "HEAD /f HTTP/1.1", "GET /g#h HTTP/1.1"],
+    ...["GET /i j HTTP/1.1", "GET  /k HTTP/1.1", "GET /l\tm HTTP/1.1", "GET /\xe4 HTTP/1.1"],
+    ...["GET /n HTTP/1.1 ", "GET /o HTTP/2.1", "GET /pHTTP/1.1", "GETS /q HTTP/1.1"],
+    ...["GET HTTP/1.1", "GET  HTTP/1.1", "GET", "", " ", "get /r HTTP/1.1", "GET s HTTP/1.1"],
+  ];
+  for (const line of others.flatMap((other) => [...lines, "GET /s HTTP/1.1", other])) {
+    const bytes = Buffer.from(`${line}\r\n${headers}`, "latin1");
     expect(parseHead(bytes, memo)).toEqual(parseHead(bytes, freshMemo()));
   }
 });
