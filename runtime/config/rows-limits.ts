@@ -92,7 +92,7 @@ export const limitRows = {
     "KURA_METADATA_STORE_READ_CACHE_BYTES",
     bytes({ min: MiB, max: 64 * GiB }),
     derived("detected memory / 32, in [16, 128] MiB", memoryThirtySecond),
-    "Page cache of the index; unless set, 4 MiB of it are used.",
+    "Page cache of the index; unless set, 6 MiB of it are used.",
   ),
   indexWriteBufferPoolBytes: row(
     writeBufferPool,

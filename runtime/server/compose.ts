@@ -128,7 +128,7 @@ function makeHandlers({
 const derivedBytesMax = {
   manifestCacheBytesMax: 8 * MiB,
   bodyCacheBytesMax: 4 * MiB,
-  indexReadCacheBytes: 4 * MiB,
+  indexReadCacheBytes: 6 * MiB,
 } as const;
 
 /**

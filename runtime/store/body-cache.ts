@@ -14,6 +14,9 @@ const bytesPerBodyMin = 128;
 /** Slots for the keys that were asked for once, one for each KiB of bodies: numbered by as many bits. */
 const askedBits = { min: 14, max: 20 };
 
+/** One in so many offers, as a power of two, is taken at the most strict. */
+const strictnessMax = 5;
+
 /** The longest body that every cache can hold. */
 export const cachedBodyBytesMax = 32 * KiB;
 /** With the smallest cache that the settings allow there is one chunk. */
@@ -28,6 +31,7 @@ type Chunk = {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly keys: number[];
+  hits: number;
 };
 
 /**
@@ -35,7 +39,9 @@ type Chunk = {
  * lets grow before it looks, depends on neither their count nor their turnover. The oldest chunk gives way whole; a
  * body that is asked for while its chunk is among the oldest quarter moves to the newest.
  *
- * Only what is asked for twice is kept: somebody who reads everything once turns nothing over.
+ * Only what is asked for twice is kept: somebody who reads everything once turns nothing over. While chunks give way
+ * before they were of use, only some of these are kept, down to one in 32: more bodies are in demand than fit, and the
+ * more often one is asked for the sooner it gets in.
  */
 export class BodyCache {
   readonly #chunkBytes: number;
@@ -48,6 +54,8 @@ export class BodyCache {
   readonly #askedShift: number;
   #chunks: Chunk[] = [];
   #nextNumber = 0;
+  #strictness = 0;
+  #offers = 0;
   #usedBytes = 0;
 
   /** `maxBytes`: of chunks; at least one is kept. */
@@ -85,6 +93,7 @@ export class BodyCache {
     if (view.getUint32(front + sizeAt, true) !== row.sizeBytes) return null;
     if (view.getFloat64(front + digestAt, true) !== row.digest) return null;
     for (let i = 0; i < sizeAt; i++) if (bytes[front + i] !== row.id[i]) return null;
+    chunk.hits += 1;
     const bodyAt = front + frontBytes;
     const body = bytes.subarray(bodyAt, bodyAt + row.sizeBytes);
     const newerCount = this.#nextNumber - 1 - number;
@@ -96,8 +105,12 @@ export class BodyCache {
   offer(key: number, row: CachedRow, body: Uint8Array): void {
     const folded = fold(key);
     const slot = folded >>> this.#askedShift;
-    if (this.#asked[slot] === folded) this.put(key, row, body);
-    else this.#asked[slot] = folded;
+    if (this.#asked[slot] !== folded) {
+      this.#asked[slot] = folded;
+      return;
+    }
+    this.#offers += 1;
+    if (this.#offers % 2 ** this.#strictness === 0) this.put(key, row, body);
   }
 
   /** Copies a body of up to `cachedBodyBytesMax`. */
@@ -135,7 +148,7 @@ export class BodyCache {
     if (this.#chunks.length === this.#chunksMax) this.#forget(this.#chunks.shift());
     const bytes = new Uint8Array(this.#chunkBytes);
     const view = new DataView(bytes.buffer);
-    const chunk = { number: this.#nextNumber++, bytes, view, keys: [] };
+    const chunk = { number: this.#nextNumber++, bytes, view, keys: [], hits: 0 };
     this.#chunks.push(chunk);
     this.#usedBytes = 0;
     return chunk;
@@ -143,12 +156,19 @@ export class BodyCache {
 
   #forget(chunk: Chunk | undefined): void {
     if (chunk === undefined) return;
+    this.#strictness = nextStrictness(this.#strictness, chunk);
     const endBytes = (chunk.number + 1) * this.#chunkBytes;
     for (const key of chunk.keys) {
       // One that was put again since lies in a newer chunk.
       if ((this.#places.get(key) ?? endBytes) < endBytes) this.#places.delete(key);
     }
   }
+}
+
+/** A chunk that was worth its copies was hit as often as it has bodies; half as often was not enough. */
+function nextStrictness(strictness: number, { hits, keys }: Chunk): number {
+  if (hits * 2 < keys.length) return Math.min(strictnessMax, strictness + 1);
+  return hits >= keys.length ? Math.max(0, strictness - 1) : strictness;
 }
 
 /** All bits of a key into 32: the two halves, mixed by the finalizer of MurmurHash3. */

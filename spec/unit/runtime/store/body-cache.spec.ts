@@ -108,3 +108,28 @@ test("a place is answered for the artifact that lies there, in its length, and f
   expect(cache.get(1, { ...row, digest: row.digest + 1 })).toBeNull();
   expect(cache.get(1, rowOf(1, 1_000))).toEqual(body(1, 1_000));
 });
+
+test("bodies that do not fit together hardly turn the cache over, and those in demand get in all the same", () => {
+  const cache = new BodyCache(1_024 * KiB);
+  const bytes = body(1, 1_000);
+  const holds = (key: number): boolean => cache.get(key, rowOf(key, bytes.length)) !== null;
+  const ask = (first: number, count: number): void => {
+    for (let key = first; key < first + count; key++) {
+      if (!holds(key)) cache.offer(key, rowOf(key, bytes.length), bytes);
+    }
+  };
+  const heldOf = (first: number, count: number): number => {
+    return Array.from({ length: count }, (_, i) => first + i).filter(holds).length;
+  };
+  ask(0, 5_000);
+  ask(0, 500);
+  expect(heldOf(0, 500)).toBeGreaterThan(300);
+  for (let round = 0; round < 9; round++) ask(0, 5_000);
+  expect(heldOf(4_500, 500)).toBeLessThan(150);
+  // A few in demand, between the others.
+  for (let round = 0; round < 200; round++) {
+    ask(10_000, 100);
+    ask(round * 25, 25);
+  }
+  expect(heldOf(10_000, 100)).toBe(100);
+});
