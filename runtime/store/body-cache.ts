@@ -15,7 +15,7 @@ const bytesPerBodyMin = 128;
 const askedBits = { min: 14, max: 20 };
 
 /** One in so many offers, as a power of two, is taken at the most strict. */
-const strictnessMax = 5;
+const strictnessMax = 3;
 
 /** The longest body that every cache can hold. */
 export const cachedBodyBytesMax = 32 * KiB;
@@ -40,7 +40,7 @@ type Chunk = {
  * body that is asked for while its chunk is among the oldest quarter moves to the newest.
  *
  * Only what is asked for twice is kept: somebody who reads everything once turns nothing over. While chunks give way
- * before they were of use, only some of these are kept, down to one in 32: more bodies are in demand than fit, and the
+ * before they were of use, only some of these are kept, down to one in eight: more bodies are in demand than fit, and the
  * more often one is asked for the sooner it gets in.
  */
 export class BodyCache {

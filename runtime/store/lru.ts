@@ -1,5 +1,8 @@
 type Entry<V> = { readonly value: V; readonly weight: number; isUsed: boolean };
 
+/** Entries that one `put` passes over at most: when all are in use, it must not take them all into its hands. */
+const sparedMax = 64;
+
 /**
  * A bounded map by use, with a second chance: the oldest entry goes first, unless it was asked for since it was last the
  * oldest. A look-up changes no order, so it costs a third of what a list by use costs. Weights are in any one unit.
@@ -37,14 +40,20 @@ export class Lru<K, V> {
       this.#onDrop(value);
       return;
     }
+    this.#makeRoom(weight);
     this.#entries.set(key, { value, weight, isUsed: false });
     this.#weight += weight;
-    // What is spared comes again later in the same round, without its mark, and what is new never has to go.
+  }
+
+  #makeRoom(weight: number): void {
+    let spared = 0;
+    // What is spared comes again later in the same round, without its mark.
     for (const [oldest, entry] of this.#entries) {
-      if (this.#weight <= this.#weightMax) return;
-      if (oldest === key) continue;
-      if (entry.isUsed) this.#spare(oldest, entry);
-      else this.drop(oldest);
+      if (this.#weight + weight <= this.#weightMax) return;
+      if (entry.isUsed && spared < sparedMax) {
+        this.#spare(oldest, entry);
+        spared += 1;
+      } else this.drop(oldest);
     }
   }
 

@@ -35,6 +35,9 @@ describe.each(dialects)("$name", (dialect) => {
       expect(got.headers.get("etag")).toMatch(new RegExp(`^"\\d+-${sizeBytes}"$`));
       expect(got.headers.get("content-encoding")).toBeNull();
       expect(got.headers.get("tuist-checksum-sha256")).toBeNull();
+      // Twice the same header would be told with a comma.
+      expect(got.headers.get("x-kura-region")).toMatch(/^[a-z0-9-]+$/);
+      expect(got.headers.get("x-request-id")).toMatch(/^[a-z0-9-]+$/);
     }
   });
 

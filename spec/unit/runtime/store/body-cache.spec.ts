@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { sha256 } from "../../../../runtime/base/digest.ts";
 import { KiB } from "../../../../runtime/base/units.ts";
@@ -109,27 +109,46 @@ test("a place is answered for the artifact that lies there, in its length, and f
   expect(cache.get(1, rowOf(1, 1_000))).toEqual(body(1, 1_000));
 });
 
-test("bodies that do not fit together hardly turn the cache over, and those in demand get in all the same", () => {
-  const cache = new BodyCache(1_024 * KiB);
+describe("a cache that turned over in vain", () => {
   const bytes = body(1, 1_000);
-  const holds = (key: number): boolean => cache.get(key, rowOf(key, bytes.length)) !== null;
-  const ask = (first: number, count: number): void => {
+  const holds = (cache: BodyCache, key: number): boolean => {
+    return cache.get(key, rowOf(key, bytes.length)) !== null;
+  };
+  const ask = (cache: BodyCache, first: number, count: number): void => {
     for (let key = first; key < first + count; key++) {
-      if (!holds(key)) cache.offer(key, rowOf(key, bytes.length), bytes);
+      if (!holds(cache, key)) cache.offer(key, rowOf(key, bytes.length), bytes);
     }
   };
-  const heldOf = (first: number, count: number): number => {
-    return Array.from({ length: count }, (_, i) => first + i).filter(holds).length;
+  const heldOf = (cache: BodyCache, first: number, count: number): number => {
+    return Array.from({ length: count }, (_, i) => first + i).filter((key) => holds(cache, key))
+      .length;
   };
-  ask(0, 5_000);
-  ask(0, 500);
-  expect(heldOf(0, 500)).toBeGreaterThan(300);
-  for (let round = 0; round < 9; round++) ask(0, 5_000);
-  expect(heldOf(4_500, 500)).toBeLessThan(150);
-  // A few in demand, between the others.
-  for (let round = 0; round < 200; round++) {
-    ask(10_000, 100);
-    ask(round * 25, 25);
-  }
-  expect(heldOf(10_000, 100)).toBe(100);
+  const turnOver = (): BodyCache => {
+    const cache = new BodyCache(1_024 * KiB);
+    for (let round = 0; round < 10; round++) ask(cache, 0, 5_000);
+    return cache;
+  };
+
+  test("takes few of the bodies that do not fit together", () => {
+    const fresh = new BodyCache(1_024 * KiB);
+    ask(fresh, 0, 5_000);
+    ask(fresh, 0, 500);
+    expect(heldOf(fresh, 0, 500)).toBeGreaterThan(300);
+    expect(heldOf(turnOver(), 4_500, 500)).toBeLessThan(200);
+  });
+
+  test("takes those in demand between the others", () => {
+    const cache = turnOver();
+    for (let round = 0; round < 200; round++) {
+      ask(cache, 10_000, 100);
+      ask(cache, round * 25, 25);
+    }
+    expect(heldOf(cache, 10_000, 100)).toBe(100);
+  });
+
+  test("soon takes all of what fits again", () => {
+    const cache = turnOver();
+    for (let round = 0; round < 20; round++) ask(cache, 20_000, 300);
+    expect(heldOf(cache, 20_000, 300)).toBeGreaterThan(250);
+  });
 });

@@ -29,7 +29,20 @@ test("when all were asked for, the oldest of them goes, and never the one that i
   }
   lru.put("new", "new", 1);
   expect(dropped).toEqual(["a"]);
-  expect([lru.get("new"), lru.count]).toEqual(["new", 3]);
+  lru.put("newer", "newer", 1);
+  expect(dropped).toEqual(["a", "b"]);
+  expect([lru.get("new"), lru.get("newer"), lru.count]).toEqual(["new", "newer", 3]);
+});
+
+test("no more than 64 are spared at a time, however many were asked for", () => {
+  const dropped: number[] = [];
+  const lru = new Lru<number, number>(1_000, (value) => dropped.push(value));
+  for (let key = 0; key < 1_000; key++) {
+    lru.put(key, key, 1);
+    lru.get(key);
+  }
+  lru.put(1_000, 1_000, 1);
+  expect(dropped).toEqual([64]);
 });
 
 test("weights never pass the limit, and as many entries go as it takes", () => {
