@@ -34,6 +34,15 @@ assert(
   "a body that is read at once may wait for its bytes",
 );
 
+/**
+ * What longer bodies may hold in memory together, from their first byte to their answer; the others wait on disk, which
+ * costs a PUT of 1 MiB nothing that could be measured. Slow clients held all of `KURA_UPLOAD_MEMORY_BYTES` without this,
+ * and more: 500 of them with 1 MiB each cost 1.3 GiB of resident memory (2026-11-22).
+ */
+export const gatheredBytesMax = 8 * MiB;
+/** A body on disk waits for its memory this long: twice what 500 of 1 MiB take on a disk with 40 MB/s. */
+export const gatheredWaitMsMax = 30 * second;
+
 /** Waiting uploads: at 64 KiB each they stand for 256 MiB that nobody holds yet. Beyond it: 429 at once. */
 export const budgetWaitersMax = 4_096;
 

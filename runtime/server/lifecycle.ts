@@ -14,6 +14,7 @@ import type { HttpListener } from "../wire/http1/listener.ts";
 import { claimAdminSocket, dropAdminSocket } from "./admin-socket.ts";
 import { takeDataDirectory } from "./data-directory.ts";
 import { waitUntilIdle } from "./drain.ts";
+import { watchGarbage } from "./garbage.ts";
 import { greeting, publicUrl } from "./greeting.ts";
 import { type AdminHandler, listenAdmin, listenPublic } from "./listeners.ts";
 import type { PublicTls } from "./public-tls.ts";
@@ -136,6 +137,7 @@ function becomeReady({ clock, life, log }: NodeParts, store: Store, startedMs: n
   const look = (): void => life.setTrouble(troubleOf(store.state()));
   look();
   clock.every(storeLookMs, look);
+  watchGarbage(clock);
   life.advance("joining");
   // There are no peers to catch up with.
   if (life.advance("serving")) log.info("ready", { ms: passedMs(clock, startedMs) });

@@ -191,6 +191,7 @@ export class Committer {
     const buffer = this.#buffer;
     const { file, endBytes, chain } = journal.tail;
     buffer.reset(endBytes, chain, journal.seed);
+    buffer.reserve(roomFor(waiters));
     const wallMs = clock.wallMs();
     const plan = new GroupPlan({ view, buffer, stamps, origin, wallMs, file });
     const decided: Decided[] = [];

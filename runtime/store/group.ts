@@ -39,11 +39,16 @@ export class GroupBuffer {
 
   /** Begins a group that will be written at `startBytes` of the segment with this seed. */
   reset(startBytes: number, chain: number, seed: number): void {
-    if (this.#buffer.length > idleBytes * 4) this.#buffer = Buffer.allocUnsafeSlow(idleBytes);
+    if (this.#buffer.length > idleBytes * 4) this.#replace(Buffer.allocUnsafeSlow(idleBytes));
     this.#length = 0;
     this.#startBytes = startBytes;
     this.#chain = chain;
     this.#seed = seed;
+  }
+
+  /** Makes room for so many bytes at once: a buffer that doubles on its way holds three times as much. */
+  reserve(lengthBytes: number): void {
+    this.#ensure(lengthBytes);
   }
 
   /** CRC of the last header, to which the next one refers. */
@@ -109,7 +114,14 @@ export class GroupBuffer {
     if (length <= this.#buffer.length) return;
     const grown = Buffer.allocUnsafeSlow(Math.max(length, this.#buffer.length * 2));
     this.#buffer.copy(grown, 0, 0, this.#length);
-    this.#buffer = grown;
+    this.#replace(grown);
+  }
+
+  /** Frees the memory of the one before: the collector lets tens of megabytes of such buffers gather. */
+  #replace(buffer: Buffer<ArrayBuffer>): void {
+    const { buffer: memory } = this.#buffer;
+    this.#buffer = buffer;
+    memory.transfer(0);
   }
 }
 

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { MiB, minute, second } from "../../runtime/base/units.ts";
 import { describeGrowth, runSlowTransfers } from "../support/slow-transfers.ts";
 
-const transfers = { downloads: 1_000, uploads: 500, uploadMs: 60 * second };
+const transfers = { downloads: 1_000, uploads: 500, uploadMs: 45 * second };
 /** @source design.md 10. */
 const growthBytesMax = 64 * MiB;
 

@@ -29,7 +29,8 @@ export type MemoryGrowth = {
 };
 
 const downloadBytes = MiB;
-const uploadBytes = 4 * MiB;
+/** Every second one is small enough to be held in memory while it comes, and as large as that may be. */
+const uploadBytes = [4 * MiB, MiB];
 /** The kernel takes up to 4 MiB for a client that does not read (measured): with less the node has nothing to wait for. */
 const answersPerDownload = 6;
 const contentStepBytes = 64;
@@ -98,7 +99,7 @@ class Run {
     this.#node = node;
     this.#contents = contents;
     this.#options = options;
-    this.#uploadContents = new Contents("upload", uploadBytes, options.uploads);
+    this.#uploadContents = new Contents("upload", Math.max(...uploadBytes), options.uploads);
   }
 
   /** One of each: what a node needs once is not what a client costs. */
@@ -114,6 +115,11 @@ class Run {
     memory.again();
     await work();
     return memory.maxBytes() - memory.beforeBytes;
+  }
+
+  #uploadBody(index: number): Uint8Array {
+    const sizeBytes = uploadBytes[index % uploadBytes.length];
+    return this.#uploadContents.of(index).subarray(0, sizeBytes);
   }
 
   async download(): Promise<void> {
@@ -165,7 +171,7 @@ class Run {
       slowUpload({
         port: this.#node.port,
         path: `/v1/cache/${name}${index}`,
-        body: this.#uploadContents.of(index),
+        body: this.#uploadBody(index),
         overMs: uploadMs,
       }),
     );
@@ -199,7 +205,7 @@ class Run {
       const answer = await fetch(this.#node.url + path);
       const bytes = new Uint8Array(await answer.arrayBuffer());
       const read = { status: answer.status, sizeBytes: bytes.length, crc: crc32(bytes), text: "" };
-      expectBody(read, this.#uploadContents.of(index), path);
+      expectBody(read, this.#uploadBody(index), path);
     });
   }
 }

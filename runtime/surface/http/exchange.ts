@@ -36,6 +36,8 @@ export type HttpSurface = HttpDeps & {
   readonly scopes: ScopeCache;
   /** Scopes by raw query: a build sends the same few texts thousands of times. */
   readonly scopesByQuery: RecentMap<Scope>;
+  /** What bodies of more than `waitingBodyBytesMax` hold in memory, beside the upload budget. */
+  readonly gathering: ByteBudget;
   readonly files: SendFiles;
   readonly artifactHeaders: ArtifactHeaders;
   readonly bodies: BodyWatch;

@@ -1,5 +1,5 @@
 import { type RunningDigest, startDigest } from "../../base/digest-function.ts";
-import { waitingBodyBytesMax, wholeBodyBytesMax } from "../../base/limits.ts";
+import { gatheredWaitMsMax, waitingBodyBytesMax, wholeBodyBytesMax } from "../../base/limits.ts";
 import type { ArtifactName } from "../../store/identity.ts";
 import type { BodyFacts, Stage, StagedBody } from "../../store/store.ts";
 import { release } from "../../wire/http1/chunk-memory.ts";
@@ -13,6 +13,7 @@ import {
   watchBody,
 } from "./body-chunks.ts";
 import { checkBytes, checkDigest, type NamedDigest, type WantedDigest } from "./body-digest.ts";
+import { BodyHold } from "./body-hold.ts";
 import type { WatchedBody } from "./body-watch.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -41,42 +42,42 @@ const noBytes = new Uint8Array(0);
  */
 export async function receiveBody(upload: Upload): Promise<ReceivedBody> {
   const { exchange, limitBytes } = upload;
-  const { budget, config } = exchange.surface;
+  const { config, bodies } = exchange.surface;
   const { lengthBytes } = exchange.request.body;
   if (lengthBytes !== null && lengthBytes > limitBytes) throw tooLarge(lengthBytes, limitBytes);
-  if (lengthBytes === 0) return inMemory(upload, noBytes, 0);
+  const hold = new BodyHold(exchange.surface);
+  if (lengthBytes === 0) return inMemory(upload, noBytes, hold);
   if (lengthBytes !== null && lengthBytes <= wholeBodyBytesMax) {
     const bytes = await receiveWhole(exchange, lengthBytes);
-    return inMemory(upload, bytes, lengthBytes);
+    hold.tookFromBudget(lengthBytes);
+    return inMemory(upload, bytes, hold);
   }
-  const intake = new Intake(upload);
+  const intake = new Intake(upload, hold);
   try {
-    if (lengthBytes !== null && lengthBytes > config.journalBodyBytesMax)
-      return await toDisk(intake);
-    const isWhole = await fillMemory(intake);
-    if (!isWhole) return await toDisk(intake);
-    const heldBytes = intake.heldBytes;
-    intake.heldBytes = 0;
-    return inMemory(upload, joinChunks(intake.chunks, intake.sizeBytes), heldBytes);
+    const fits = lengthBytes === null || lengthBytes <= config.journalBodyBytesMax;
+    const body = fits ? await fillMemory(intake) : null;
+    return body === null ? await toDisk(intake) : inMemory(upload, body, hold);
+  } catch (error) {
+    hold.giveBack();
+    throw error;
   } finally {
-    exchange.surface.bodies.end(intake.watched);
-    budget.give(intake.heldBytes);
+    bodies.end(intake.watched);
   }
 }
 
 /** One body on its way in. */
 class Intake {
   readonly upload: Upload;
+  readonly hold: BodyHold;
   readonly lengthBytes: number | null;
   readonly watched: WatchedBody;
   /** What was read and is still in memory. */
   chunks: Uint8Array[] = [];
   sizeBytes = 0;
-  /** Bytes taken from the budget. */
-  heldBytes = 0;
 
-  constructor(upload: Upload) {
+  constructor(upload: Upload, hold: BodyHold) {
     this.upload = upload;
+    this.hold = hold;
     this.lengthBytes = upload.exchange.request.body.lengthBytes;
     this.watched = watchBody(upload.exchange);
   }
@@ -92,43 +93,58 @@ class Intake {
   }
 }
 
-/** Reads into memory. False when the body is too large for it or the budget is used up: the rest goes to disk. */
-async function fillMemory(intake: Intake): Promise<boolean> {
-  const { exchange } = intake.upload;
-  const { budget, config } = exchange.surface;
-  const mayWait = intake.lengthBytes !== null && intake.lengthBytes <= waitingBodyBytesMax;
+/** Reads into memory. Null when the body is too large for it or the memory is in use: the rest goes to disk. */
+async function fillMemory(intake: Intake): Promise<Uint8Array | null> {
+  const { lengthBytes } = intake;
+  const isShort = lengthBytes !== null && lengthBytes <= waitingBodyBytesMax;
+  return isShort ? await gatherShort(intake, lengthBytes) : await gather(intake);
+}
+
+/** Charged as it comes: a slow client holds no more than it has sent. */
+async function gather(intake: Intake): Promise<Uint8Array | null> {
+  const { journalBodyBytesMax } = intake.upload.exchange.surface.config;
   for (;;) {
     const chunk = await intake.next();
-    if (chunk === null) return true;
+    if (chunk === null) return joined(intake);
     addChunk(intake.chunks, chunk);
-    if (intake.sizeBytes > config.journalBodyBytesMax) return false;
-    // A small body that was charged in full at its first chunk needs no more.
-    if (intake.heldBytes >= intake.sizeBytes) continue;
-    if (budget.tryTake(chunk.length)) {
-      intake.heldBytes += chunk.length;
-    } else if (mayWait && intake.heldBytes === 0) {
-      const lengthBytes = intake.lengthBytes ?? 0;
-      intake.watched.isAwaited = false;
-      await budget.take(lengthBytes, waitOptions(exchange));
-      intake.heldBytes = lengthBytes;
-    } else {
-      return false;
-    }
+    if (intake.sizeBytes > journalBodyBytesMax || !intake.hold.tryTake(chunk.length)) return null;
+  }
+}
+
+function joined({ chunks, sizeBytes }: Intake): Uint8Array {
+  const body = joinChunks(chunks, sizeBytes);
+  if (chunks.length > 1) for (const chunk of chunks) release(chunk);
+  return body;
+}
+
+/** A body that waits for the upload budget, from its first bytes on, when that is in use. */
+async function gatherShort(intake: Intake, lengthBytes: number): Promise<Uint8Array> {
+  const { exchange } = intake.upload;
+  const { budget } = exchange.surface;
+  let isCharged = false;
+  for (;;) {
+    const chunk = await intake.next();
+    if (chunk === null) return joined(intake);
+    addChunk(intake.chunks, chunk);
+    if (isCharged) continue;
+    intake.watched.isAwaited = false;
+    await budget.take(lengthBytes, waitOptions(exchange));
+    intake.hold.tookFromBudget(lengthBytes);
+    isCharged = true;
   }
 }
 
 /** Writes what is in memory and then the rest of the body into a file of its own. */
 async function toDisk(intake: Intake): Promise<ReceivedBody> {
   const { exchange, name, facts } = intake.upload;
-  const { budget, config } = exchange.surface;
+  const { config } = exchange.surface;
   const stage = exchange.surface.store().stage(intake.lengthBytes ?? 0);
   try {
     const wanted = wantedDigest(intake.upload);
     const hash = wanted === null ? null : startDigest(wanted.digestFunction);
     for (const chunk of intake.chunks) await writeChunk(stage, chunk, hash);
     intake.chunks = [];
-    budget.give(intake.heldBytes);
-    intake.heldBytes = 0;
+    intake.hold.giveBack();
 
     for (let chunk = await intake.next(); chunk !== null; chunk = await intake.next()) {
       await writeChunk(stage, chunk, hash);
@@ -145,16 +161,14 @@ async function toDisk(intake: Intake): Promise<ReceivedBody> {
 
 /** A body that went to disk for lack of memory but turned out small waits for its memory and leaves no file. */
 async function readBack(intake: Intake, stage: Stage): Promise<ReceivedBody> {
-  const { exchange } = intake.upload;
-  const { budget, bodies } = exchange.surface;
-  const { sizeBytes } = stage;
-  bodies.end(intake.watched);
-  await budget.take(sizeBytes, waitOptions(exchange));
-  intake.heldBytes = sizeBytes;
+  const { upload, hold } = intake;
+  const { exchange } = upload;
+  exchange.surface.bodies.end(intake.watched);
+  const { signal } = exchange.request;
+  await hold.take(stage.sizeBytes, { withinMs: gatheredWaitMsMax, signal });
   const body = stage.readBack();
   stage.discard();
-  intake.heldBytes = 0;
-  return { body, sizeBytes, [Symbol.dispose]: () => budget.give(sizeBytes) };
+  return handOut(body, hold);
 }
 
 /** Hashes and writes a chunk, which is gone then. */
@@ -168,16 +182,25 @@ async function writeChunk(
   release(chunk);
 }
 
-function inMemory(upload: Upload, body: Uint8Array, heldBytes: number): ReceivedBody {
-  const { budget } = upload.exchange.surface;
+function inMemory(upload: Upload, body: Uint8Array, hold: BodyHold): ReceivedBody {
   const wanted = wantedDigest(upload);
   try {
     if (wanted !== null) checkBytes(body, wanted);
   } catch (error) {
-    budget.give(heldBytes);
+    hold.giveBack();
     throw error;
   }
-  return { body, sizeBytes: body.length, [Symbol.dispose]: () => budget.give(heldBytes) };
+  return handOut(body, hold);
+}
+
+/** Once it is disposed of, nobody reads it any more: the store has copied it, or never will. */
+function handOut(body: Uint8Array, hold: BodyHold): ReceivedBody {
+  const dispose = (): void => {
+    hold.giveBack();
+    // The collector would let some of them gather; short ones are not worth the call.
+    if (body.length > waitingBodyBytesMax) release(body);
+  };
+  return { body, sizeBytes: body.length, [Symbol.dispose]: dispose };
 }
 
 function wantedDigest({ facts, named }: Upload): WantedDigest | null {

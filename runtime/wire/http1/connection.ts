@@ -3,7 +3,7 @@ import { type Answer, bodyLength, closeBody, noBody, writeHead } from "./answer.
 import { type BodySource, RequestBody } from "./body.ts";
 import { BodyMemory } from "./body-memory.ts";
 import { Call } from "./call.ts";
-import { release } from "./chunk-memory.ts";
+import { release, takeOut } from "./chunk-memory.ts";
 import {
   type BadHead,
   bad,
@@ -270,7 +270,7 @@ export class Connection implements BodySource {
     this.#at = "call";
     this.#call = call;
     this.#host.requestStarted();
-    if (rest !== null) this.#feed(call, rest);
+    if (rest !== null) this.#feed(call, rest.length < (head.bodyBytes ?? 0) ? takeOut(rest) : rest);
     if (this.#isHalfClosed && !call.body.isReceived) call.breakOff();
     const answer = this.#host.handler.handle(call);
     if (answer instanceof Promise) answer.then((settled) => this.#answerLate(call, settled));

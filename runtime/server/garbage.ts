@@ -1,0 +1,36 @@
+import type { Clock, Timer } from "../base/clock.ts";
+import { MiB, second } from "../base/units.ts";
+
+/** Resident memory may grow by this much before it is collected. */
+const growthBytesMax = 16 * MiB;
+const lookPeriodMs = 1 * second;
+
+/**
+ * Collects garbage when resident memory has grown. JavaScriptCore waits for 30 to 40 MiB of it, however slowly it gathers:
+ * 500 uploads of 1 MiB in 30 s cost 57 to 83 MiB without this and 50 to 52 with it; a million artifacts read again and
+ * again peaked at 138 in place of 146 MiB, with three collections of 17 to 23 ms in 700,000 requests (2026-11-22).
+ */
+export function watchGarbage(
+  clock: Clock,
+  { residentBytes, collect }: GarbageSeams = processSeams,
+): Timer {
+  let lowestBytes = residentBytes();
+  return clock.every(lookPeriodMs, () => {
+    const bytes = residentBytes();
+    const isGrown = bytes >= lowestBytes + growthBytesMax;
+    if (isGrown) collect();
+    // What a collection does not free is in use: only what comes on top of it counts from here on.
+    if (isGrown || bytes < lowestBytes) lowestBytes = bytes;
+  });
+}
+
+export type GarbageSeams = {
+  readonly residentBytes: () => number;
+  readonly collect: () => void;
+};
+
+const processSeams: GarbageSeams = {
+  residentBytes: () => process.memoryUsage.rss(),
+  // In the loop: the other way, `Bun.gc(false)`, freed nothing (measured on Bun 1.4.5).
+  collect: () => Bun.gc(true),
+};
