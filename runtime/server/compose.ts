@@ -13,6 +13,7 @@ import type { UploadLimits } from "../store/multipart.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { createAdminHandler } from "../surface/admin/app.ts";
+import { gatheringBytes } from "../surface/http/body-hold.ts";
 import { createHttpHandler } from "../surface/http/handler.ts";
 import { createHttpMetrics } from "../surface/http/http-metrics.ts";
 import { endOnDefect } from "./defects.ts";
@@ -103,7 +104,8 @@ function makeHandlers({
 }: Behind): Pick<NodeParts, "publicHandler" | "publicTls" | "adminHandler"> {
   const { config } = loaded;
   const budget = new ByteBudget(config.uploadMemoryBytesMax, systemClock);
-  const metrics = createHttpMetrics({ status: life, budget, store });
+  const gathering = new ByteBudget(gatheringBytes(config.uploadMemoryBytesMax), systemClock);
+  const metrics = createHttpMetrics({ status: life, budget, gathering, store });
   const publicHandler = createHttpHandler({
     config,
     store,
@@ -112,6 +114,7 @@ function makeHandlers({
     random: systemRandom,
     metrics,
     budget,
+    gathering,
     disk: realDisk,
     log,
   });

@@ -4,6 +4,8 @@ import { MiB, second } from "../base/units.ts";
 /** Resident memory may grow by this much before it is collected. */
 const growthBytesMax = 16 * MiB;
 const lookPeriodMs = 1 * second;
+/** Looks between two collections when they free next to nothing: memory that comes and goes is no garbage. */
+const pauseLooksMax = 64;
 
 /**
  * Collects garbage when resident memory has grown. JavaScriptCore waits for 30 to 40 MiB of it, however slowly it gathers:
@@ -15,12 +17,25 @@ export function watchGarbage(
   { residentBytes, collect }: GarbageSeams = processSeams,
 ): Timer {
   let lowestBytes = residentBytes();
+  let collectedAtBytes: number | null = null;
+  let pauseLooks = 1;
+  let looksSince = pauseLooksMax;
   return clock.every(lookPeriodMs, () => {
     const bytes = residentBytes();
+    looksSince += 1;
+    if (collectedAtBytes !== null) {
+      const hasHelped = collectedAtBytes - bytes >= growthBytesMax / 2;
+      pauseLooks = hasHelped ? 1 : Math.min(pauseLooksMax, pauseLooks * 2);
+      collectedAtBytes = null;
+    }
     const isGrown = bytes >= lowestBytes + growthBytesMax;
-    if (isGrown) collect();
+    if (isGrown && looksSince >= pauseLooks) {
+      collect();
+      looksSince = 0;
+      collectedAtBytes = bytes;
+    }
     // What a collection does not free is in use: only what comes on top of it counts from here on.
-    if (isGrown || bytes < lowestBytes) lowestBytes = bytes;
+    if (collectedAtBytes !== null || bytes < lowestBytes) lowestBytes = bytes;
   });
 }
 

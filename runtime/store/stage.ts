@@ -99,11 +99,15 @@ export class LargeStage implements Stage {
     assert(this.#state === "open", "a stage is read back before it is finished");
     const bytes = new Uint8Array(this.#crcs.totalBytes);
     const count = this.#file.read(bytes, filePageBytes);
-    if (count === bytes.length) return bytes;
-    throw new Fault(
-      "internal",
-      `Cannot read back ${bytes.length} bytes of an upload: got ${count}`,
-    );
+    if (count !== bytes.length) {
+      const message = `Cannot read back ${bytes.length} bytes of an upload: got ${count}`;
+      throw new Fault("internal", message);
+    }
+    // The file was never synced, so nobody has been told if it could not be written.
+    const again = new PieceCrcs(this.#seed);
+    again.update(bytes);
+    if (Buffer.compare(again.finish(), this.#crcs.finish()) === 0) return bytes;
+    throw new Fault("internal", "Cannot read back an upload: its bytes have changed on disk");
   }
 
   discard(): void {

@@ -14,6 +14,7 @@ import { uploadLimits } from "../../runtime/server/compose.ts";
 import { openStore } from "../../runtime/store/open.ts";
 import type { Store } from "../../runtime/store/store.ts";
 import { createAdminHandler } from "../../runtime/surface/admin/app.ts";
+import { gatheringBytes } from "../../runtime/surface/http/body-hold.ts";
 import { createHttpHandler } from "../../runtime/surface/http/handler.ts";
 import { createHttpMetrics } from "../../runtime/surface/http/http-metrics.ts";
 import { listenHttp } from "../../runtime/wire/http1/listener.ts";
@@ -26,6 +27,7 @@ export type SpecServer = AsyncDisposable & {
   readonly life: NodeLife;
   readonly store: Store;
   readonly budget: ByteBudget;
+  readonly gathering: ByteBudget;
   readonly dataDir: string;
   /** What the node logged, one line each. */
   readonly logLines: readonly string[];
@@ -65,9 +67,10 @@ export async function startServer(options: ServerOptions = {}): Promise<SpecServ
   const life = makeLife(config);
   if ((options.phase ?? "serving") === "serving") life.advance("serving");
   const budget = new ByteBudget(config.uploadMemoryBytesMax, clock);
-  const metrics = createHttpMetrics({ status: life, budget, store: () => store });
+  const gathering = new ByteBudget(gatheringBytes(config.uploadMemoryBytesMax), clock);
+  const metrics = createHttpMetrics({ status: life, budget, gathering, store: () => store });
   const shared = { config, store: () => store, status: life, log };
-  const rest = { disk: realDisk, random: systemRandom, metrics, budget };
+  const rest = { disk: realDisk, random: systemRandom, metrics, budget, gathering };
   const server = listenHttp({
     hostname: "127.0.0.1",
     port: 0,
@@ -83,6 +86,7 @@ export async function startServer(options: ServerOptions = {}): Promise<SpecServ
     life,
     store,
     budget,
+    gathering,
     dataDir,
     logLines,
     admin: (method, target) => admin(new Request(`http://kura${target}`, { method })),

@@ -1,7 +1,14 @@
 import type { ByteBudget, WaitOptions } from "../../base/budget.ts";
+import { asFault } from "../../base/fault.ts";
+import { gatheredBytesMax, waitingBodyBytesMax } from "../../base/limits.ts";
 
 /** Where bodies are counted: all of them in the one, those that are not short in the other as well. */
 export type BodyBudgets = { readonly budget: ByteBudget; readonly gathering: ByteBudget };
+
+/** Room of `gathering` beside an upload budget. */
+export function gatheringBytes(uploadMemoryBytesMax: number): number {
+  return Math.min(gatheredBytesMax, uploadMemoryBytesMax);
+}
 
 /** What one body holds of both. */
 export class BodyHold {
@@ -18,43 +25,45 @@ export class BodyHold {
     this.#budgetBytes += bytes;
   }
 
-  /** From both; false when one of them has no room, and nothing is taken. */
-  tryTake(bytes: number): boolean {
+  /**
+   * Some more of a body; false when there is no room, and nothing is taken. One that is not short, be it known
+   * beforehand or only now, counts whole among its kind.
+   */
+  tryGrow(bytes: number, lengthBytes: number | null): boolean {
     const { budget, gathering } = this.#budgets;
-    if (!gathering.tryTake(bytes)) return false;
+    const sizeBytes = this.#budgetBytes + bytes;
+    const isShort = Math.max(sizeBytes, lengthBytes ?? 0) <= waitingBodyBytesMax;
+    const toGather = isShort ? 0 : sizeBytes - this.#gatheredBytes;
+    if (toGather > 0 && !gathering.tryTake(toGather)) return false;
     if (!budget.tryTake(bytes)) {
-      gathering.give(bytes);
+      if (toGather > 0) gathering.give(toGather);
       return false;
     }
-    this.#took(bytes);
+    this.#budgetBytes += bytes;
+    this.#gatheredBytes += toGather;
     return true;
   }
 
   /**
-   * From both, waiting for each of them if need be.
-   * @throws Fault as `ByteBudget.take`; nothing is taken then.
+   * Waits for a whole body's room among those that are not short; false when it has waited long enough.
+   * @throws Fault "clientClosed" when the signal fires.
    */
-  async take(bytes: number, wait: WaitOptions): Promise<void> {
-    const { budget, gathering } = this.#budgets;
-    await gathering.take(bytes, wait);
+  async waitToGather(bytes: number, wait: WaitOptions): Promise<boolean> {
     try {
-      await budget.take(bytes, wait);
+      await this.#budgets.gathering.take(bytes, wait);
     } catch (error) {
-      gathering.give(bytes);
+      if (asFault(error).code === "overloaded") return false;
       throw error;
     }
-    this.#took(bytes);
-  }
-
-  #took(bytes: number): void {
-    this.#budgetBytes += bytes;
     this.#gatheredBytes += bytes;
+    return true;
   }
 
   /** All that it holds. */
   giveBack(): void {
-    this.#budgets.budget.give(this.#budgetBytes);
-    this.#budgets.gathering.give(this.#gatheredBytes);
+    const { budget, gathering } = this.#budgets;
+    budget.give(this.#budgetBytes);
+    gathering.give(this.#gatheredBytes);
     this.#budgetBytes = 0;
     this.#gatheredBytes = 0;
   }

@@ -28,6 +28,8 @@ export type HttpDeps = {
   readonly random: Random;
   readonly metrics: Metrics;
   readonly budget: ByteBudget;
+  /** What bodies of more than `waitingBodyBytesMax` hold in memory, beside the upload budget. */
+  readonly gathering: ByteBudget;
   readonly log: Log;
 };
 
@@ -36,8 +38,6 @@ export type HttpSurface = HttpDeps & {
   readonly scopes: ScopeCache;
   /** Scopes by raw query: a build sends the same few texts thousands of times. */
   readonly scopesByQuery: RecentMap<Scope>;
-  /** What bodies of more than `waitingBodyBytesMax` hold in memory, beside the upload budget. */
-  readonly gathering: ByteBudget;
   readonly files: SendFiles;
   readonly artifactHeaders: ArtifactHeaders;
   readonly bodies: BodyWatch;

@@ -1,7 +1,6 @@
 import { AssertionFailure } from "../../base/assert.ts";
-import { ByteBudget } from "../../base/budget.ts";
 import { asFault, Fault } from "../../base/fault.ts";
-import { gatheredBytesMax, scopesMax, targetCharsMax } from "../../base/limits.ts";
+import { scopesMax, targetCharsMax } from "../../base/limits.ts";
 import { RecentMap, ScopeCache } from "../../catalog/scopes.ts";
 import { type Method, methods } from "../../observe/metrics.ts";
 import type { Scope } from "../../store/identity.ts";
@@ -25,10 +24,6 @@ export function createHttpHandler(deps: HttpDeps): HttpHandler {
     ...deps,
     scopes: new ScopeCache(),
     scopesByQuery: new RecentMap<Scope>(scopesMax),
-    gathering: new ByteBudget(
-      Math.min(gatheredBytesMax, deps.config.uploadMemoryBytesMax),
-      deps.clock,
-    ),
     files: new SendFiles(deps.disk),
     artifactHeaders: new ArtifactHeaders(deps.config.region),
     bodies: new BodyWatch(deps.clock),

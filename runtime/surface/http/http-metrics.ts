@@ -19,12 +19,14 @@ export const routeTemplates: readonly string[] = [
 export type MetricsSources = {
   readonly status: NodeStatus;
   readonly budget: ByteBudget;
+  readonly gathering: ByteBudget;
   /** Throws while there is no store. */
   readonly store: () => Store;
 };
 
 /** All metrics of a node: what requests count, and the figures that status, budget and store keep. */
-export function createHttpMetrics({ status, budget, store }: MetricsSources): Metrics {
+export function createHttpMetrics(sources: MetricsSources): Metrics {
+  const { status, store } = sources;
   const { tenant, region, version, isInsecure } = status.identity;
   const metrics = new Metrics({
     routes: routeTemplates,
@@ -36,13 +38,14 @@ export function createHttpMetrics({ status, budget, store }: MetricsSources): Me
     node: { tenant, region, version },
     isInsecure,
   });
-  addNodeFigures(metrics, status, budget);
+  addNodeFigures(metrics, sources);
   addStoreFigures(metrics, store);
   addUploadFigures(metrics, store);
   return metrics;
 }
 
-function addNodeFigures(metrics: Metrics, status: NodeStatus, budget: ByteBudget): void {
+function addNodeFigures(metrics: Metrics, sources: MetricsSources): void {
+  const { status, budget, gathering } = sources;
   metrics.gauge("kura_ready", "1 while /ready answers 200.", () => Number(status.isReady));
   metrics.gauge(
     "kura_http_inflight_requests",
@@ -64,7 +67,7 @@ function addNodeFigures(metrics: Metrics, status: NodeStatus, budget: ByteBudget
   metrics.gauge(
     "kura_upload_memory_waiting",
     "Uploads that wait for memory.",
-    () => budget.waiting,
+    () => budget.waiting + gathering.waiting,
   );
 }
 

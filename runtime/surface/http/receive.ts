@@ -102,12 +102,14 @@ async function fillMemory(intake: Intake): Promise<Uint8Array | null> {
 
 /** Charged as it comes: a slow client holds no more than it has sent. */
 async function gather(intake: Intake): Promise<Uint8Array | null> {
-  const { journalBodyBytesMax } = intake.upload.exchange.surface.config;
+  const { hold, lengthBytes, upload } = intake;
+  const { journalBodyBytesMax } = upload.exchange.surface.config;
   for (;;) {
     const chunk = await intake.next();
     if (chunk === null) return joined(intake);
     addChunk(intake.chunks, chunk);
-    if (intake.sizeBytes > journalBodyBytesMax || !intake.hold.tryTake(chunk.length)) return null;
+    if (intake.sizeBytes > journalBodyBytesMax || !hold.tryGrow(chunk.length, lengthBytes))
+      return null;
   }
 }
 
@@ -150,7 +152,9 @@ async function toDisk(intake: Intake): Promise<ReceivedBody> {
       await writeChunk(stage, chunk, hash);
     }
     if (hash !== null && wanted !== null) checkDigest(hash.digest(), wanted);
-    if (stage.sizeBytes <= config.journalBodyBytesMax) return await readBack(intake, stage);
+    const isSmall = stage.sizeBytes <= config.journalBodyBytesMax;
+    const inMemory = isSmall ? await readBack(intake, stage) : null;
+    if (inMemory !== null) return inMemory;
     const body = await stage.finish(name, facts);
     return { body, sizeBytes: body.sizeBytes, [Symbol.dispose]: () => {} };
   } catch (error) {
@@ -159,13 +163,22 @@ async function toDisk(intake: Intake): Promise<ReceivedBody> {
   }
 }
 
-/** A body that went to disk for lack of memory but turned out small waits for its memory and leaves no file. */
-async function readBack(intake: Intake, stage: Stage): Promise<ReceivedBody> {
+/**
+ * A body that went to disk for lack of memory but turned out small waits for its memory and leaves no file. Null when it
+ * has waited too long among others of its kind: it is better kept as a file than refused after all that.
+ */
+async function readBack(intake: Intake, stage: Stage): Promise<ReceivedBody | null> {
   const { upload, hold } = intake;
   const { exchange } = upload;
-  exchange.surface.bodies.end(intake.watched);
-  const { signal } = exchange.request;
-  await hold.take(stage.sizeBytes, { withinMs: gatheredWaitMsMax, signal });
+  const { budget, bodies } = exchange.surface;
+  const { sizeBytes } = stage;
+  bodies.end(intake.watched);
+  if (sizeBytes > waitingBodyBytesMax) {
+    const wait = { ...waitOptions(exchange), withinMs: gatheredWaitMsMax };
+    if (!(await hold.waitToGather(sizeBytes, wait))) return null;
+  }
+  await budget.take(sizeBytes, waitOptions(exchange));
+  hold.tookFromBudget(sizeBytes);
   const body = stage.readBack();
   stage.discard();
   return handOut(body, hold);
