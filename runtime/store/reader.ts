@@ -78,17 +78,20 @@ export class Reader {
       return this.#openLong(manifest, startBytes, endBytes);
     }
     const key = placeKey(manifest);
-    const cached = this.#bodies.get(key, manifest);
-    if (cached !== null) {
-      const isWhole = startBytes === 0 && endBytes === manifest.sizeBytes;
-      return { at: "bytes", bytes: isWhole ? cached : cached.subarray(startBytes, endBytes) };
-    }
-    const read = this.#readBody(manifest);
-    if (read === null) return { at: "damaged" };
-    // A copy: the answer may be sent after other reads have filled the scratch buffer.
-    const body = new Uint8Array(read);
+    const body = this.#bodies.get(key, manifest) ?? this.#readSmall(key, manifest);
+    if (body === null) return { at: "damaged" };
+    // A view of the whole would cost a cold read more than its copy: it makes the buffer a shared one.
+    const isWhole = startBytes === 0 && endBytes === manifest.sizeBytes;
+    return { at: "bytes", bytes: isWhole ? body : body.subarray(startBytes, endBytes) };
+  }
+
+  /** A copy: the answer may be sent after other reads have filled the scratch buffer. */
+  #readSmall(key: number, manifest: Manifest): Uint8Array | null {
+    const bodyAt = this.#readBody(manifest);
+    if (bodyAt === null) return null;
+    const body = this.#scratch.slice(bodyAt, bodyAt + manifest.sizeBytes);
     if (body.length > 0) this.#bodies.offer(key, manifest, body);
-    return { at: "bytes", bytes: body.subarray(startBytes, endBytes) };
+    return body;
   }
 
   /** The attributes of an artifact; null when they are damaged, which makes it a miss. */
@@ -121,8 +124,8 @@ export class Reader {
     this.#bodies.clear();
   }
 
-  /** One read of header, metadata, body and CRC table; null when anything of it is wrong. */
-  #readBody(manifest: Manifest): Uint8Array | null {
+  /** One read of header, metadata, body and CRC table: where the body lies in the scratch buffer; null when it is wrong. */
+  #readBody(manifest: Manifest): number | null {
     const { offsetBytes, metadataBytes, sizeBytes } = manifest;
     const bodyAt = recordHeaderBytes + metadataBytes;
     const length = bodyAt + sizeBytes + 4 * pieceCount(sizeBytes);
@@ -137,7 +140,7 @@ export class Reader {
     if (!this.#headerIsOurs(manifest, open)) return this.#damaged(manifest);
     const seed = headerCrc(this.#scratch, 0);
     if (!bodyIsWhole(this.#scratch, bodyAt, sizeBytes, seed)) return this.#damaged(manifest);
-    return this.#scratch.subarray(bodyAt, bodyAt + sizeBytes);
+    return bodyAt;
   }
 
   #openLong(manifest: Manifest, startBytes: number, endBytes: number): Body {
