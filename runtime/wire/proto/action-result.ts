@@ -38,13 +38,21 @@ const directoryFields = { treeDigest: 3, rootDirectoryDigest: 5 } as const;
  * @source Remote Execution API v2; design.md 3 for what is opaque.
  */
 export function parseActionResult(bytes: Uint8Array): ActionResultDigests | null {
+  const result = readActionResult(bytes);
+  return result?.hasFields === true ? result : null;
+}
+
+/** As `parseActionResult`, for bytes that are meant to be a result: one without a field is the result of an action without outputs. */
+export function readActionResult(
+  bytes: Uint8Array,
+): (ActionResultDigests & { readonly hasFields: boolean }) | null {
   const reader = new WireReader(bytes);
   const files: WireDigest[] = [];
   const directories: Directories = { trees: [], roots: [] };
   let stdout: WireDigest | null = null;
   let stderr: WireDigest | null = null;
   let hasExecutionMetadata = false;
-  let isResult = false;
+  let hasFields = false;
   while (reader.next()) {
     switch (reader.field) {
       case resultFields.outputFiles:
@@ -77,10 +85,10 @@ export function parseActionResult(bytes: Uint8Array): ActionResultDigests | null
         reader.passOver();
         continue;
     }
-    isResult = true;
+    hasFields = true;
   }
-  if (reader.isBroken || !isResult) return null;
-  return { files, ...directories, stdout, stderr, hasExecutionMetadata };
+  if (reader.isBroken) return null;
+  return { files, ...directories, stdout, stderr, hasExecutionMetadata, hasFields };
 }
 
 type Directories = { readonly trees: WireDigest[]; readonly roots: WireDigest[] };

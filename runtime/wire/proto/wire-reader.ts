@@ -30,6 +30,11 @@ export class WireReader {
     return this.#isBroken;
   }
 
+  /** Where the walk stands. */
+  get atBytes(): number {
+    return this.#at;
+  }
+
   /** Gives the bytes up: they are not what the caller took them for. */
   breakOff(): void {
     this.#isBroken = true;
@@ -53,6 +58,28 @@ export class WireReader {
     return this.#isBroken ? 0 : value;
   }
 
+  /** As `number`, but a negative one, which takes ten bytes, is -1. */
+  signed(): number {
+    if (this.#wireType !== wireTypes.varint) this.breakOff();
+    const startBytes = this.#at;
+    const value = this.#varint();
+    if (this.#at - startBytes === varintBytesMax) return -1;
+    if (value > Number.MAX_SAFE_INTEGER) this.breakOff();
+    return this.#isBroken ? 0 : value;
+  }
+
+  /** A number of a repeated field, alone or packed with others, is added to the list. */
+  numbers(into: number[]): void {
+    if (this.#wireType !== wireTypes.bytes) {
+      into.push(this.number());
+      return;
+    }
+    const lengthBytes = this.#length();
+    const endBytes = this.#at + lengthBytes;
+    while (this.#at < endBytes && !this.#isBroken) into.push(this.#varint());
+    if (this.#at !== endBytes) this.breakOff();
+  }
+
   /** A text of ASCII, one character a byte; one of more than `charsMax` breaks the walk. */
   text(charsMax: number): string {
     const lengthBytes = this.#length();
@@ -60,7 +87,25 @@ export class WireReader {
     if (this.#isBroken) return "";
     const startBytes = this.#at;
     this.#at += lengthBytes;
-    return this.#bytes.toString("latin1", startBytes, this.#at);
+    return this.#bytes.latin1Slice(startBytes, this.#at);
+  }
+
+  /** A text of UTF-8; bytes that are none become U+FFFD, and one of more than `bytesMax` breaks the walk. */
+  utf8(bytesMax: number): string {
+    const lengthBytes = this.#length();
+    if (lengthBytes > bytesMax) this.breakOff();
+    if (this.#isBroken) return "";
+    const startBytes = this.#at;
+    this.#at += lengthBytes;
+    return this.#bytes.toString("utf8", startBytes, this.#at);
+  }
+
+  /** The bytes of a field, as a view of what is walked over. */
+  take(): Uint8Array {
+    const lengthBytes = this.#length();
+    const startBytes = this.#at;
+    this.#at += lengthBytes;
+    return this.#bytes.subarray(startBytes, this.#at);
   }
 
   /** Enters a field that is a message. What it returns goes to `leave` at the end of that message. */
