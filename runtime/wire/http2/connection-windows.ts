@@ -1,0 +1,22 @@
+import { connectionWindowBytes, smallConnectionWindowBytes } from "./limits.ts";
+
+/** Windows of the connections of a port: large ones for as many as memory allows, small ones for the others. */
+export class ConnectionWindows {
+  readonly #bytesMax: number;
+  #heldBytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  take(): number {
+    const hasRoom = this.#heldBytes + connectionWindowBytes <= this.#bytesMax;
+    const bytes = hasRoom ? connectionWindowBytes : smallConnectionWindowBytes;
+    this.#heldBytes += bytes;
+    return bytes;
+  }
+
+  give(bytes: number): void {
+    this.#heldBytes -= bytes;
+  }
+}

@@ -1,0 +1,117 @@
+import type { Clock, Timer } from "../../base/clock.ts";
+import { releaseChunk } from "./chunks.ts";
+import { Http2Connection, type Http2Host } from "./connection.ts";
+import { ConnectionWindows } from "./connection-windows.ts";
+import type { ErrorCode } from "./failure.ts";
+import type { Http2Handler } from "./inbound.ts";
+import { sweepPeriodMs } from "./limits.ts";
+import { SendQueue } from "./stream.ts";
+
+export type Http2ListenOptions = {
+  readonly hostname: string;
+  readonly port: number;
+  readonly handler: Http2Handler;
+  readonly clock: Clock;
+  /** PEM texts. Absent: in the clear, with prior knowledge. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Lets a second listener have the port too, to take over from this one. */
+  readonly reusePort?: boolean | undefined;
+  /** Memory for what clients may send before anybody asks: full windows for as many connections as it holds. */
+  readonly windowBytesMax: number;
+  /** Bytes of answers that may wait for their clients. */
+  readonly queueBytesMax: number;
+  /** A connection was cut because of its client. */
+  readonly onCut: (code: ErrorCode) => void;
+};
+
+export type Http2Listener = {
+  readonly port: number;
+  readonly connectionCount: number;
+  readonly streamCount: number;
+  /** Accepts nobody any more and lets each connection finish what it has; `isAtOnce` cuts that too. */
+  stop(isAtOnce: boolean): void;
+};
+
+/** The form of the wire: a length and a name. A text or a list makes every handshake fail (measured on Bun 1.4.5). */
+const alpn = Buffer.from("\x02h2", "latin1");
+
+/** Serves HTTP/2 with prior knowledge on a port. @throws the system's error when the port cannot be bound. */
+export function listenHttp2(options: Http2ListenOptions): Http2Listener {
+  const { hostname, port, handler, clock, windowBytesMax, queueBytesMax, onCut } = options;
+  const connections = new Set<Http2Connection>();
+  const windows = new ConnectionWindows(windowBytesMax);
+  let isStopping = false;
+  const host = {
+    handler,
+    clock,
+    queue: new SendQueue(queueBytesMax),
+    cut: onCut,
+    takeWindow: () => windows.take(),
+    giveWindow: (bytes: number) => windows.give(bytes),
+  };
+  const place = {
+    hostname,
+    port,
+    // Missing from the types of Bun 1.4.5, and obeyed all the same.
+    reusePort: options.reusePort ?? false,
+    ...(options.tls === undefined ? {} : { tls: { ...options.tls, ALPNProtocols: alpn } }),
+  };
+  const listener = Bun.listen<Http2Connection>({
+    ...place,
+    socket: handlersOf(host, connections),
+  });
+  const sweep: Timer = clock.every(sweepPeriodMs, () => {
+    const nowMs = clock.monotonicMs();
+    for (const connection of connections) connection.sweep(nowMs);
+    if (isStopping && connections.size === 0) sweep.cancel();
+  });
+  return {
+    port: listener.port,
+    get connectionCount() {
+      return connections.size;
+    },
+    get streamCount() {
+      let count = 0;
+      for (const connection of connections) count += connection.streamCount;
+      return count;
+    },
+    stop(isAtOnce) {
+      if (!isStopping) listener.stop(false);
+      isStopping = true;
+      for (const connection of connections) connection.stop(isAtOnce);
+    },
+  };
+}
+
+function handlersOf(
+  host: Http2Host,
+  connections: Set<Http2Connection>,
+): Bun.SocketHandler<Http2Connection> {
+  return {
+    open(socket) {
+      socket.setNoDelay(true);
+      const connection = new Http2Connection(socket, host);
+      socket.data = connection;
+      connections.add(connection);
+    },
+    data(socket, bytes) {
+      socket.data.received(bytes);
+      releaseChunk(bytes);
+    },
+    drain: (socket) => socket.data?.drained(),
+    close(socket) {
+      const connection = socket.data;
+      if (connection === undefined) return;
+      connections.delete(connection);
+      connection.closed();
+    },
+    // What the system says is followed by `close`. What the other events throw is a defect.
+    error(socket, error) {
+      if ("errno" in error) return;
+      socket.terminate();
+      queueMicrotask(() => {
+        throw error;
+      });
+    },
+  };
+}

@@ -1,0 +1,168 @@
+import { ConnectionFailure, type ErrorCode, errorCodes } from "./failure.ts";
+import { firstWindowBytes, frameBytesMax, frameFlags, frameTypes, settingIds } from "./frames.ts";
+import { headerListBytesMax, streamsMax, streamWindowBytes } from "./limits.ts";
+import type { Outbox } from "./outbox.ts";
+import { PeerSettings } from "./peer-settings.ts";
+import { Sender } from "./sender.ts";
+import type { SendQueue, Stream, StreamHost } from "./stream.ts";
+import { StreamTable } from "./stream-table.ts";
+
+const kindOf = (type: number, flags: number): number => type * 256 + flags;
+/**
+ * What is consumed is given back by parts of a window: what is less than one stays away until more comes, so halves
+ * would leave a client with little more than half of its window (measured, 2026-11-22: 2 MiB of 4 in each round trip).
+ */
+const creditParts = 16;
+/** A reason is for whoever reads a trace. */
+const reasonBytesMax = 128;
+
+/** What a connection sends: answers of its streams, windows, and what the protocol wants to be answered. */
+export class Outbound implements StreamHost {
+  readonly streams = new StreamTable();
+  readonly peer = new PeerSettings();
+  readonly sender: Sender;
+  readonly queue: SendQueue;
+  readonly #outbox: Outbox;
+  readonly #windowBytes: number;
+  /** Told of everything that waits in the outbox and was not asked for by a frame. */
+  readonly #onWrite: () => void;
+  #receiveWindowBytes: number;
+  #creditBytes = 0;
+  #isEnded = false;
+
+  constructor(parts: {
+    outbox: Outbox;
+    windowBytes: number;
+    queue: SendQueue;
+    onWrite: () => void;
+  }) {
+    this.#outbox = parts.outbox;
+    this.#windowBytes = parts.windowBytes;
+    this.#receiveWindowBytes = parts.windowBytes;
+    this.queue = parts.queue;
+    this.#onWrite = parts.onWrite;
+    this.sender = new Sender(this.#outbox, this.peer, (stream) => this.settle(stream));
+  }
+
+  /** Nothing goes out any more. */
+  end(): void {
+    this.#isEnded = true;
+    this.streams.abandon();
+  }
+
+  /** Gives up streams whose bytes the client does not let go out. */
+  sweep(nowMs: number): void {
+    for (const stream of this.streams.all()) {
+      if (stream.isStalled(nowMs)) this.resetStream(stream.id, errorCodes.cancel);
+    }
+  }
+
+  sendFirst(): void {
+    const settings = [
+      [settingIds.maxConcurrentStreams, streamsMax],
+      [settingIds.initialWindowSize, streamWindowBytes],
+      [settingIds.maxFrameSize, frameBytesMax],
+      [settingIds.maxHeaderListSize, headerListBytesMax],
+    ] as const;
+    this.#outbox.frame(kindOf(frameTypes.settings, 0), 0, settings.length * 6);
+    for (const [id, value] of settings) {
+      this.#outbox.uint16(id);
+      this.#outbox.uint32(value);
+    }
+    this.#outbox.frame(kindOf(frameTypes.windowUpdate, 0), 0, 4);
+    this.#outbox.uint32(this.#windowBytes - firstWindowBytes);
+  }
+
+  answerPing(payload: Uint8Array): void {
+    this.#outbox.frame(kindOf(frameTypes.ping, frameFlags.ack), 0, payload.length);
+    this.#outbox.bytes(payload);
+  }
+
+  answerSettings(): void {
+    this.#outbox.frame(kindOf(frameTypes.settings, frameFlags.ack), 0, 0);
+  }
+
+  sendGoaway(lastStreamId: number, code: ErrorCode, reason: string): void {
+    const text = Buffer.from(reason, "latin1").subarray(0, reasonBytesMax);
+    this.#outbox.frame(kindOf(frameTypes.goaway, 0), 0, 8 + text.length);
+    this.#outbox.uint32(lastStreamId);
+    this.#outbox.uint32(code);
+    this.#outbox.bytes(text);
+  }
+
+  /** @throws ConnectionFailure "flowControlError" when the client sends more than it may on the whole connection. */
+  takeFromWindow(bytes: number): void {
+    this.#receiveWindowBytes -= bytes;
+    if (this.#receiveWindowBytes >= 0) return;
+    const message = "The client sends more than it may";
+    throw new ConnectionFailure(errorCodes.flowControlError, message);
+  }
+
+  sendHeaders(streamId: number, block: Uint8Array, isEnd: boolean): void {
+    this.sender.headers(streamId, block, isEnd);
+    const stream = this.streams.get(streamId);
+    if (isEnd && stream !== undefined) this.settle(stream);
+    this.#onWrite();
+  }
+
+  wantSend(stream: Stream): void {
+    this.sender.list(stream);
+    this.#onWrite();
+  }
+
+  sendReset(stream: Stream, code: ErrorCode): void {
+    this.resetStream(stream.id, code);
+    this.#onWrite();
+  }
+
+  consumed(stream: Stream, bytes: number): void {
+    this.credit(bytes);
+    if (stream.isReset || stream.isRemoteEnded || this.#isEnded) return;
+    stream.creditBytes += bytes;
+    if (stream.creditBytes * creditParts < streamWindowBytes) return;
+    stream.receiveWindowBytes += stream.creditBytes;
+    this.#sendWindowUpdate(stream.id, stream.creditBytes);
+    stream.creditBytes = 0;
+  }
+
+  /** Bytes that nobody will look at. */
+  credit(bytes: number): void {
+    if (this.#isEnded) return;
+    this.#creditBytes += bytes;
+    if (this.#creditBytes * creditParts < this.#windowBytes) return;
+    this.#receiveWindowBytes += this.#creditBytes;
+    this.#sendWindowUpdate(0, this.#creditBytes);
+    this.#creditBytes = 0;
+  }
+
+  #sendWindowUpdate(streamId: number, bytes: number): void {
+    this.#outbox.frame(kindOf(frameTypes.windowUpdate, 0), streamId, 4);
+    this.#outbox.uint32(bytes);
+    this.#onWrite();
+  }
+
+  resetStream(streamId: number, code: ErrorCode): void {
+    this.#outbox.frame(kindOf(frameTypes.rstStream, 0), streamId, 4);
+    this.#outbox.uint32(code);
+    this.streams.noteReset(streamId);
+    const stream = this.streams.get(streamId);
+    if (stream === undefined) return;
+    this.forget(stream);
+    stream.abandon();
+  }
+
+  /** Forgets a stream of which both sides have sent everything; one that was answered early is reset without error. */
+  settle(stream: Stream): void {
+    if (!stream.isLocalEnded || stream.isReset) return;
+    if (!stream.isRemoteEnded) {
+      this.resetStream(stream.id, errorCodes.noError);
+      return;
+    }
+    this.forget(stream);
+  }
+
+  forget(stream: Stream): void {
+    this.streams.delete(stream);
+    this.sender.unlist(stream);
+  }
+}
