@@ -1,12 +1,11 @@
-import type { ByteBudget } from "../base/budget.ts";
-import { budgetWaitMsMax } from "../base/limits.ts";
 import { MiB } from "../base/units.ts";
 import type { Scope } from "../store/identity.ts";
-import type { Body, Manifest, Store } from "../store/store.ts";
+import type { Manifest, Store } from "../store/store.ts";
 import { type ActionResultDigests, parseActionResult } from "../wire/proto/action-result.ts";
 import type { WireDigest } from "../wire/proto/digest.ts";
 import { TreeFiles } from "../wire/proto/tree.ts";
 import { isEmptyHash, nameBlob } from "./reapi.ts";
+import { readWholeBody, type WholeBodyDeps } from "./whole-body.ts";
 
 /**
  * What the stored bytes of an action result are worth: `opaque` bytes are no result and name nothing; an `incomplete`
@@ -15,17 +14,8 @@ import { isEmptyHash, nameBlob } from "./reapi.ts";
  */
 export type Verdict = "complete" | "incomplete" | "opaque" | "gone";
 
-/** A stretch of a file that the store answered with. */
-export type Slice = Extract<Body, { at: "slice" }>;
-
-export type CompletenessDeps = {
+export type CompletenessDeps = WholeBodyDeps & {
   readonly store: Pick<Store, "find" | "open">;
-  /** Reads a stretch of a file that `open` answered with. */
-  readonly readSlice: (slice: Slice) => Promise<Uint8Array>;
-  /** What is read from files counts against it. */
-  readonly budget: ByteBudget;
-  /** Fires when nobody waits for the verdict any more. */
-  readonly signal: AbortSignal;
 };
 
 /** 700,000 files. What cannot be looked through is not vouched for: a result with a larger tree is incomplete. */
@@ -33,9 +23,6 @@ const treeBytesMax = 64 * MiB;
 
 /** Look-ups between two turns of the loop: 2 ms when each of them is a statement. */
 const lookupsPerTurn = 256;
-
-/** A body is opened again after its check, and can be unchecked once more when it was replaced meanwhile. */
-const opensMax = 4;
 
 /**
  * Judges the action result of a manifest, in the scope where its blobs are: output files, trees with all their files,
@@ -49,7 +36,7 @@ export async function judgeResult(
   scope: Scope,
   manifest: Manifest,
 ): Promise<Verdict> {
-  using body = await readBody(deps, manifest);
+  using body = await readWholeBody(deps, manifest);
   if (body === null) return "gone";
   const result = parseActionResult(body.bytes);
   if (result === null) return "opaque";
@@ -123,7 +110,7 @@ async function holdsTree(
   const manifest = presence.find(tree);
   if (manifest === null) return false;
   if (manifest.sizeBytes > Math.min(treeBytesMax, deps.budget.limitBytes)) return false;
-  using body = await readBody(deps, manifest);
+  using body = await readWholeBody(deps, manifest);
   if (body === null) return false;
   const files = new TreeFiles(body.bytes);
   for (let file = files.next(); file !== null; file = files.next()) {
@@ -131,41 +118,4 @@ async function holdsTree(
     if (presence.isTurnOver) await presence.nextTurn();
   }
   return true;
-}
-
-type HeldBody = Disposable & { readonly bytes: Uint8Array };
-
-/** The whole body in memory of its own, until it is disposed of; null when it is gone or damaged. */
-async function readBody(deps: CompletenessDeps, manifest: Manifest): Promise<HeldBody | null> {
-  const { store, budget, readSlice, signal } = deps;
-  const { sizeBytes } = manifest;
-  for (let opens = 0; opens < opensMax; opens++) {
-    const body = store.open(manifest, 0, sizeBytes);
-    switch (body.at) {
-      // At most 32 KiB, and the store's to use again after its next call.
-      case "bytes":
-        return unheld(body.bytes.slice());
-      case "damaged":
-        return null;
-      case "check":
-        await body.done;
-        break;
-      case "slice": {
-        await budget.take(sizeBytes, { withinMs: budgetWaitMsMax, signal });
-        const give = (): void => budget.give(sizeBytes);
-        try {
-          const bytes = await readSlice(body);
-          return { bytes, [Symbol.dispose]: give };
-        } catch (error) {
-          give();
-          throw error;
-        }
-      }
-    }
-  }
-  return null;
-}
-
-function unheld(bytes: Uint8Array): HeldBody {
-  return { bytes, [Symbol.dispose]: () => {} };
 }

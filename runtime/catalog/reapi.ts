@@ -1,6 +1,7 @@
 import { type DigestFunction, digestFunctions, digestOf } from "../base/digest-function.ts";
 import { MiB } from "../base/units.ts";
 import { type ArtifactName, nameArtifact, type Scope } from "../store/identity.ts";
+import { RecentMap } from "./scopes.ts";
 
 /** What the Remote Execution API and Bazel's HTTP protocol share: one keyspace, whichever of them wrote. */
 
@@ -20,8 +21,17 @@ export function actionKey(digestFunction: DigestFunction, hash: string): string 
   return `action_cache/${place}`;
 }
 
+/** Blobs are asked for, written and read in a row, and a name costs a SHA-256. 350 bytes each. */
+const namesMax = 4_096;
+/** By hash: those of different functions differ in length. */
+const names = new RecentMap<ArtifactName>(namesMax);
+
 export function nameBlob(scope: Scope, digestFunction: DigestFunction, hash: string): ArtifactName {
-  return nameArtifact("reapi", scope, blobKey(digestFunction, hash));
+  const known = names.get(hash);
+  if (known !== undefined && known.scope === scope) return known;
+  const name = nameArtifact("reapi", scope, blobKey(digestFunction, hash));
+  names.set(hash, name);
+  return name;
 }
 
 const emptyHashes: ReadonlySet<string> = new Set(

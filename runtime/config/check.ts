@@ -188,6 +188,7 @@ function checkPairs({ config, problems }: Relations): void {
     ["controlPlaneClientId", "controlPlaneClientSecret"],
     ["introspectionClientId", "introspectionClientSecret"],
     ["publicTlsCertPath", "publicTlsKeyPath"],
+    ["grpcTlsCertPath", "grpcTlsKeyPath"],
   ] as const;
   for (const [left, right] of pairs) {
     const hasLeft = config[left] !== "";

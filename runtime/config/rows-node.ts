@@ -26,7 +26,7 @@ export const nodeRows = {
   ),
   publicPort: row("KURA_PORT", port(), fixed(4_000), "Public HTTP port."),
   httpsPort: row("KURA_HTTPS_PORT", port(), fixed(4_443), "Public HTTP port with TLS."),
-  grpcPort: planned("KURA_GRPC_PORT", port(), fixed(50_051), "Port of the Remote Execution API."),
+  grpcPort: row("KURA_GRPC_PORT", port(), fixed(50_051), "Port of the Remote Execution API."),
   internalPort: planned("KURA_INTERNAL_PORT", port(), fixed(7_443), "Port for peers."),
   nodeUrl: row(
     "KURA_NODE_URL",

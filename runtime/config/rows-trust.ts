@@ -20,13 +20,23 @@ export const trustRows = {
     off,
     "Its key (PEM, without a passphrase).",
   ),
-  grpcTlsCertPath: planned("KURA_GRPC_TLS_CERT_PATH", path(), off, "Certificate of the gRPC port."),
-  grpcTlsKeyPath: planned("KURA_GRPC_TLS_KEY_PATH", path(), off, "Its key."),
-  grpcEngine: planned(
+  grpcTlsCertPath: row(
+    "KURA_GRPC_TLS_CERT_PATH",
+    path(),
+    off,
+    "Certificate chain (PEM) with which KURA_GRPC_PORT speaks TLS; read again when it changes and on SIGHUP.",
+  ),
+  grpcTlsKeyPath: row(
+    "KURA_GRPC_TLS_KEY_PATH",
+    path(),
+    off,
+    "Its key (PEM, without a passphrase).",
+  ),
+  grpcEngine: row(
     "KURA_GRPC_ENGINE",
-    choice(["grpc-js", "kura"]),
-    fixed<"grpc-js" | "kura">("grpc-js"),
-    "Which HTTP/2 server answers gRPC.",
+    choice(["kura", "grpc-js"]),
+    fixed<"kura" | "grpc-js">("kura"),
+    "Which HTTP/2 server answers gRPC: our own, or the library's.",
   ),
   metricsCompat: planned(
     "KURA_METRICS_COMPAT",

@@ -45,6 +45,9 @@ export interface NodeStatus {
   /** The surface counts its cache requests: one `httpStarted`, one `httpEnded`, whatever happens in between. */
   httpStarted(): void;
   httpEnded(): void;
+  /** The same for calls on the gRPC port. */
+  grpcStarted(): void;
+  grpcEnded(): void;
 }
 
 export type RecoveryProgress = { readonly doneBytes: number; readonly totalBytes: number };
@@ -56,6 +59,7 @@ export class NodeLife implements NodeStatus {
   #phase: NodePhase = "recovering";
   #trouble: string | null = null;
   #httpInflight = 0;
+  #grpcInflight = 0;
   #generation = 0;
   readonly #recoveryNow: () => RecoveryProgress | null;
 
@@ -99,9 +103,8 @@ export class NodeLife implements NodeStatus {
     return this.#httpInflight;
   }
 
-  /** This version has no gRPC listener. */
   get grpcInflight(): number {
-    return 0;
+    return this.#grpcInflight;
   }
 
   get recovery(): RecoveryProgress | null {
@@ -129,6 +132,15 @@ export class NodeLife implements NodeStatus {
   httpEnded(): void {
     this.#httpInflight -= 1;
     assert(this.#httpInflight >= 0, "every ended request was counted at its start");
+  }
+
+  grpcStarted(): void {
+    this.#grpcInflight += 1;
+  }
+
+  grpcEnded(): void {
+    this.#grpcInflight -= 1;
+    assert(this.#grpcInflight >= 0, "every ended call was counted at its start");
   }
 
   /** Goes forward to `phase`; going back or staying is ignored, so that a drain during recovery stays a drain. */

@@ -4,6 +4,7 @@ import { Fault } from "../base/fault.ts";
 import { systemRandom } from "../base/random.ts";
 import { realDisk } from "../base/real-disk.ts";
 import { MiB } from "../base/units.ts";
+import { ScopeCache } from "../catalog/scopes.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { isLoopback } from "../config/rows-node.ts";
 import type { Config } from "../config/table.ts";
@@ -13,10 +14,17 @@ import type { UploadLimits } from "../store/multipart.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { createAdminHandler } from "../surface/admin/app.ts";
+import { coderBytesMax, gatheredBytesMax } from "../surface/grpc/limits.ts";
+import { createGrpcHandler } from "../surface/grpc/methods.ts";
+import { ReadBuffers } from "../surface/grpc/read-buffers.ts";
+import { Uploads } from "../surface/grpc/uploads.ts";
 import { gatheringBytes } from "../surface/http/body-hold.ts";
 import { createHttpHandler } from "../surface/http/handler.ts";
 import { createHttpMetrics } from "../surface/http/http-metrics.ts";
+import { describeNode } from "../surface/http/probes.ts";
+import { SendFiles } from "../surface/http/send-files.ts";
 import { endOnDefect } from "./defects.ts";
+import { GrpcPort } from "./grpc-port.ts";
 import { type NodeParts, type OpenedStore, runNode } from "./lifecycle.ts";
 import { PublicTls } from "./public-tls.ts";
 import type { Signals } from "./signals.ts";
@@ -101,12 +109,12 @@ function makeHandlers({
   log,
   life,
   store,
-}: Behind): Pick<NodeParts, "publicHandler" | "publicTls" | "adminHandler"> {
+}: Behind): Pick<NodeParts, "publicHandler" | "publicTls" | "adminHandler" | "grpcPort"> {
   const { config } = loaded;
   const budget = new ByteBudget(config.uploadMemoryBytesMax, systemClock);
   const gathering = new ByteBudget(gatheringBytes(config.uploadMemoryBytesMax), systemClock);
   const metrics = createHttpMetrics({ status: life, budget, gathering, store });
-  const publicHandler = createHttpHandler({
+  const common = {
     config,
     store,
     status: life,
@@ -115,15 +123,26 @@ function makeHandlers({
     metrics,
     budget,
     gathering,
-    disk: realDisk,
     log,
+  };
+  const httpDeps = { ...common, disk: realDisk };
+  const grpcHandler = createGrpcHandler({
+    ...common,
+    uploads: new Uploads(systemClock, config.tmpBytesMax / 4),
+    coders: new ByteBudget(coderBytesMax, systemClock),
+    gathering: new ByteBudget(Math.min(gatheredBytesMax, config.uploadMemoryBytesMax), systemClock),
+    scopes: new ScopeCache(),
+    files: new SendFiles(realDisk),
+    buffers: new ReadBuffers(),
   });
+  const up = (): string => JSON.stringify(describeNode(httpDeps));
   const hasCertificate = config.publicTlsCertPath !== "";
   const tlsDeps = { config, disk: realDisk, clock: systemClock, log, metrics };
   return {
-    publicHandler,
+    publicHandler: createHttpHandler(httpDeps),
     publicTls: hasCertificate ? new PublicTls(tlsDeps) : null,
     adminHandler: createAdminHandler({ loaded, store, status: life, log }),
+    grpcPort: new GrpcPort({ ...tlsDeps, handler: grpcHandler, up }),
   };
 }
 

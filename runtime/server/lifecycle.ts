@@ -16,6 +16,7 @@ import { takeDataDirectory } from "./data-directory.ts";
 import { waitUntilIdle } from "./drain.ts";
 import { watchGarbage } from "./garbage.ts";
 import { greeting, publicUrl } from "./greeting.ts";
+import type { GrpcPort } from "./grpc-port.ts";
 import { type AdminHandler, listenAdmin, listenPublic } from "./listeners.ts";
 import type { PublicTls } from "./public-tls.ts";
 import type { Signals } from "./signals.ts";
@@ -36,6 +37,7 @@ export type NodeParts = {
   /** Null without a certificate. */
   readonly publicTls: PublicTls | null;
   readonly adminHandler: AdminHandler;
+  readonly grpcPort: GrpcPort;
   /** Returns at once; the store recovers by itself. Called when the ports are bound. */
   readonly openStore: () => OpenedStore;
 };
@@ -65,7 +67,7 @@ type Running = {
 export async function runNode(parts: NodeParts): Promise<void> {
   const { config, clock, log } = parts;
   const startedMs = clock.monotonicMs();
-  const running = start(parts);
+  const running = await start(parts);
   const ended = followLife(parts, running, startedMs);
   try {
     // A refusal that is found at once, such as a newer format, is told before anything is said to work.
@@ -73,9 +75,12 @@ export async function runNode(parts: NodeParts): Promise<void> {
     const url = publicUrl("http", config, running.publicServer.port);
     const tls = parts.publicTls;
     const tlsUrl = tls === null ? null : publicUrl("https", config, tls.port);
-    parts.print(greeting({ config, version: parts.version, url, tlsUrl }));
+    const { grpcPort } = parts;
+    const grpcUrl = publicUrl(grpcPort.scheme, config, grpcPort.port);
+    parts.print(greeting({ config, version: parts.version, url, tlsUrl, grpcUrl }));
     log.info("listening", {
       url,
+      grpc_url: grpcUrl,
       ...(tlsUrl === null ? {} : { tls_url: tlsUrl }),
       pid: process.pid,
       ms: passedMs(clock, startedMs),
@@ -89,10 +94,11 @@ export async function runNode(parts: NodeParts): Promise<void> {
 }
 
 /** Takes lock, ports and store in this order, and gives back what it has when a later step fails. */
-function start(parts: NodeParts): Running {
+async function start(parts: NodeParts): Promise<Running> {
   const { config, disk, clock, random, log, publicTls } = parts;
   // 0. The certificate, which is part of the configuration: a wrong one leaves nothing touched.
   publicTls?.load();
+  parts.grpcPort.load();
   // 1. The lock: from here on nobody else touches the directory, and a stale socket in it is known to be stale.
   const lock = takeDataDirectory(disk, config.dataDir);
   const servers: { stop(isAtOnce: boolean): unknown }[] = [];
@@ -103,6 +109,8 @@ function start(parts: NodeParts): Running {
     servers.push(publicServer);
     publicTls?.listen(side);
     if (publicTls !== null) servers.push(publicTls);
+    await parts.grpcPort.listen();
+    servers.push(parts.grpcPort);
     const socketPath = claimAdminSocket({ disk, random, dataDir: config.dataDir });
     const adminServer = listenAdmin(socketPath, parts.adminHandler, log);
     servers.push(adminServer);
@@ -118,9 +126,14 @@ function start(parts: NodeParts): Running {
 
 /** Acts on signals and on the end of the recovery; settles when the node has ended or cannot go on. */
 function followLife(parts: NodeParts, running: Running, startedMs: number): Promise<void> {
-  const { signals, log, publicTls } = parts;
+  const { signals, log, publicTls, grpcPort } = parts;
   const { store, recovered } = running.opened;
-  if (publicTls !== null) signals.onHangup(() => publicTls.reload());
+  if (publicTls !== null || grpcPort.scheme === "grpcs") {
+    signals.onHangup(() => {
+      publicTls?.reload();
+      grpcPort.reload();
+    });
+  }
   return new Promise((resolve, reject) => {
     let drained: Promise<void> | null = null;
     signals.listen((wish, name) => {
@@ -164,21 +177,22 @@ async function drain(parts: NodeParts, running: Running): Promise<void> {
   else log.warn("drain deadline passed", { ms, cut: pending() });
 }
 
-/** Public requests on their way, on every port. */
+/** Public requests and calls on their way, on every port. */
 function pendingRequests(
-  { publicTls }: NodeParts,
+  { publicTls, life }: NodeParts,
   { publicServer }: Pick<Running, "publicServer">,
 ): number {
-  return publicServer.pendingRequests + (publicTls?.pendingRequests ?? 0);
+  return publicServer.pendingRequests + (publicTls?.pendingRequests ?? 0) + life.grpcInflight;
 }
 
 async function stop(parts: NodeParts, { opened, ...running }: Running): Promise<void> {
-  const { disk, clock, log, config, publicTls } = parts;
+  const { disk, clock, log, config, publicTls, grpcPort } = parts;
   const { publicServer, adminServer, lock } = running;
   // 1. Requests that outlived the drain are cut: their clients see a broken connection, never a false success.
   if (pendingRequests(parts, running) > 0) {
     publicServer.stop(true);
     publicTls?.stop(true);
+    grpcPort.stop(true);
   }
   // 2. The store, while probes still answer.
   const closed = opened.store.close().then(
@@ -193,6 +207,7 @@ async function stop(parts: NodeParts, { opened, ...running }: Running): Promise<
   // 3. The listeners, then the lock: whoever waits for it finds the ports free.
   publicServer.stop(true);
   publicTls?.stop(true);
+  grpcPort.stop(true);
   adminServer.stop(true);
   dropAdminSocket(disk, config.dataDir);
   lock.release();

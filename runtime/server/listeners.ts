@@ -93,15 +93,19 @@ export function listenAdmin(socketPath: string, handle: AdminHandler, log: Log):
   }
 }
 
-type Wanted = { readonly config: Config; readonly port: "publicPort" | "httpsPort" };
+type Wanted = { readonly config: Config; readonly port: "publicPort" | "httpsPort" | "grpcPort" };
 
-function listenFault({ config, port }: Wanted, cause: unknown): Fault {
+/** What a failed bind means, and what to do about it. */
+export function listenFault({ config, port }: Wanted, cause: unknown): Fault {
   const address = `${urlHost(config.bind)}:${config[port]}`;
   const setting = table[port].name;
   const code = systemCode(cause);
   if (code?.startsWith("ERR_OSSL_") === true) {
-    const { publicTlsCertPath, publicTlsKeyPath } = config;
-    const what = `Cannot serve TLS with ${publicTlsCertPath} and ${publicTlsKeyPath}: ${code}`;
+    const [cert, key] =
+      port === "grpcPort"
+        ? [config.grpcTlsCertPath, config.grpcTlsKeyPath]
+        : [config.publicTlsCertPath, config.publicTlsKeyPath];
+    const what = `Cannot serve TLS with ${cert} and ${key}: ${code}`;
     return new Fault("configuration", what, { cause });
   }
   switch (code) {

@@ -3,15 +3,17 @@ import { sha256 } from "../base/digest.ts";
 import type { Disk } from "../base/disk.ts";
 import { asFault, Fault, systemCode } from "../base/fault.ts";
 import { KiB, second } from "../base/units.ts";
-import { table } from "../config/table.ts";
 
 /** A chain of ten large certificates takes 20 KiB. */
 const pemBytesMax = 512 * KiB;
 
-const certificateSetting = table.publicTlsCertPath.name;
-const keySetting = table.publicTlsKeyPath.name;
-
-export type PairPaths = { readonly certPath: string; readonly keyPath: string };
+/** Both files, and the settings that name them. */
+export type PairPaths = {
+  readonly certPath: string;
+  readonly keyPath: string;
+  readonly certSetting: string;
+  readonly keySetting: string;
+};
 
 /** Texts of both files at one moment. Nothing is known about them yet. */
 export type PairFiles = {
@@ -35,8 +37,9 @@ export type TlsPair = PairFiles & {
  * Reads both files whole.
  * @throws Fault "configuration" that names the setting and the file.
  */
-export function readPair(disk: Disk, { certPath, keyPath }: PairPaths): PairFiles {
-  const cert = readPem(disk, certificateSetting, certPath);
+export function readPair(disk: Disk, paths: PairPaths): PairFiles {
+  const { certPath, keyPath, certSetting, keySetting } = paths;
+  const cert = readPem(disk, certSetting, certPath);
   const key = readPem(disk, keySetting, keyPath);
   const fingerprint = Buffer.from(sha256(Buffer.from(`${cert}\0${key}`))).toString("hex");
   return { cert, key, fingerprint };
@@ -69,9 +72,9 @@ function readPem(disk: Disk, setting: string, path: string): string {
  * certificate.
  */
 export function checkPair(files: PairFiles, paths: PairPaths, nowMs: number): TlsPair {
-  const { certPath, keyPath } = paths;
-  const certificate = readCertificates(files.cert, certPath);
-  const key = readKey(files.key, keyPath);
+  const { certPath, keyPath, keySetting } = paths;
+  const certificate = readCertificates(files.cert, paths);
+  const key = readKey(files.key, paths);
   if (!certificate.checkPrivateKey(key)) {
     throw bad(
       keySetting,
@@ -91,21 +94,24 @@ export function checkPair(files: PairFiles, paths: PairPaths, nowMs: number): Tl
 }
 
 /** The first certificate of the file, once all of them were found to be whole. */
-function readCertificates(text: string, path: string): X509Certificate {
+function readCertificates(
+  text: string,
+  { certSetting, certPath: path }: PairPaths,
+): X509Certificate {
   const begun = text.match(/-----BEGIN CERTIFICATE-----/g)?.length ?? 0;
   const whole = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
-  if (begun === 0) throw bad(certificateSetting, path, "there is no PEM certificate in it");
-  if (whole.length < begun) throw bad(certificateSetting, path, "a certificate in it is cut off");
+  if (begun === 0) throw bad(certSetting, path, "there is no PEM certificate in it");
+  if (whole.length < begun) throw bad(certSetting, path, "a certificate in it is cut off");
   try {
     const [first] = whole.map((pem) => new X509Certificate(pem));
     if (first !== undefined) return first;
   } catch (cause) {
-    throw bad(certificateSetting, path, "a certificate in it cannot be read", cause);
+    throw bad(certSetting, path, "a certificate in it cannot be read", cause);
   }
-  throw bad(certificateSetting, path, "there is no PEM certificate in it");
+  throw bad(certSetting, path, "there is no PEM certificate in it");
 }
 
-function readKey(text: string, path: string): KeyObject {
+function readKey(text: string, { keySetting, keyPath: path }: PairPaths): KeyObject {
   try {
     return createPrivateKey(text);
   } catch (cause) {

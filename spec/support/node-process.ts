@@ -45,6 +45,8 @@ export type NodeProcess = {
   readonly url: string;
   readonly port: number;
   readonly grpcPort: number;
+  /** `grpc://` and the gRPC port, without a slash at the end. */
+  readonly grpcUrl: string;
   readonly internalPort: number;
   readonly pid: number;
   readonly dataDir: string;
@@ -177,6 +179,7 @@ function launch(from: Launch): NodeProcess {
     url,
     port,
     grpcPort: Number(env.KURA_GRPC_PORT),
+    grpcUrl: `grpc://127.0.0.1:${env.KURA_GRPC_PORT}`,
     internalPort: Number(env.KURA_INTERNAL_PORT),
     pid,
     dataDir: from.dataDir,

@@ -1,7 +1,7 @@
 import { unreachable } from "../../base/assert.ts";
 import { type DigestFunction, functionOfHash } from "../../base/digest-function.ts";
 import { Fault } from "../../base/fault.ts";
-import { judgeResult, type Slice, type Verdict } from "../../catalog/completeness.ts";
+import { judgeResult, type Verdict } from "../../catalog/completeness.ts";
 import { checkId, checkInstanceName, decodeSegment } from "../../catalog/id.ts";
 import { actionResult, reapiBlob } from "../../catalog/kinds.ts";
 import {
@@ -13,6 +13,7 @@ import {
 } from "../../catalog/reapi.ts";
 import { type ArtifactTarget, artifactTarget } from "../../catalog/target.ts";
 import { quoteText } from "../../catalog/text.ts";
+import type { Slice } from "../../catalog/whole-body.ts";
 import type { Scope } from "../../store/identity.ts";
 import type { Manifest } from "../../store/store.ts";
 import type { Answer } from "../../wire/http1/answer.ts";

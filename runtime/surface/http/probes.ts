@@ -76,7 +76,8 @@ function createProbeApp(deps: HttpDeps): ColdApp {
 }
 
 /** The seed's fields, those of the mesh included: clients wait here for `"ring_members":3`. */
-function describeNode(deps: HttpDeps): object {
+/** What `/up` says. */
+export function describeNode(deps: HttpDeps): object {
   const { status } = deps;
   const { tenant, region, nodeUrl, version } = status.identity;
   return {

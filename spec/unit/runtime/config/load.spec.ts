@@ -209,7 +209,7 @@ describe("problems", () => {
   });
 
   test("a port of a later version collides only when it was set", () => {
-    expect(load({ KURA_PORT: "50051" }).problems).toEqual([]);
+    expect(load({ KURA_PORT: "7443" }).problems).toEqual([]);
   });
 
   test("whoever asks for protection that this version lacks does not start unprotected", () => {
@@ -221,7 +221,7 @@ describe("problems", () => {
       "KURA_AUTH_SOMETHING_NEW",
       "KURA_PUBLIC_TLS_CA_CERT_PATH",
       "KURA_INTERNAL_TLS_CA_CERT_PATH",
-      "KURA_GRPC_TLS_KEY_PATH",
+      "KURA_GRPC_TLS_CA_CERT_PATH",
     ];
     for (const name of names) {
       const { problems } = load({ [name]: "1" });
@@ -239,6 +239,8 @@ describe("problems", () => {
     expect(had.map(({ name }) => name)).toEqual([
       "KURA_PUBLIC_TLS_CERT_PATH",
       "KURA_PUBLIC_TLS_KEY_PATH",
+      "KURA_GRPC_TLS_CERT_PATH",
+      "KURA_GRPC_TLS_KEY_PATH",
     ]);
     const env = Object.fromEntries(had.map(({ name }) => [name, "/a/file.pem"]));
     expect(load(env)).toMatchObject({ problems: [], warnings: [] });
@@ -247,6 +249,8 @@ describe("problems", () => {
   test.each([
     ["KURA_PUBLIC_TLS_CERT_PATH", "KURA_PUBLIC_TLS_KEY_PATH"],
     ["KURA_PUBLIC_TLS_KEY_PATH", "KURA_PUBLIC_TLS_CERT_PATH"],
+    ["KURA_GRPC_TLS_CERT_PATH", "KURA_GRPC_TLS_KEY_PATH"],
+    ["KURA_GRPC_TLS_KEY_PATH", "KURA_GRPC_TLS_CERT_PATH"],
   ])("%s without the other one is told", (present, missing) => {
     expect(load({ [present]: "/a/file.pem" }).problems).toEqual([
       `${missing}: missing; ${present} needs it`,

@@ -1,0 +1,246 @@
+import { type DigestFunction, digestOf, functionOfHash } from "../../base/digest-function.ts";
+import { asFault, Fault } from "../../base/fault.ts";
+import { reapiBlob } from "../../catalog/kinds.ts";
+import { nameBlob } from "../../catalog/reapi.ts";
+import { readWholeBody } from "../../catalog/whole-body.ts";
+import type { Scope } from "../../store/identity.ts";
+import type { Call } from "../../wire/grpc/method.ts";
+import { GrpcFailure, type GrpcStatus, grpcCodes } from "../../wire/grpc/status.ts";
+import {
+  type BatchUpdated,
+  type BatchUpdateItem,
+  compressors,
+  decodeBatchRead,
+  decodeBatchUpdate,
+  decodeFindMissing,
+  encodeBatchUpdated,
+  encodeMissing,
+  writeBlob,
+} from "../../wire/proto/cas-messages.ts";
+import type { WireDigest } from "../../wire/proto/digest.ts";
+import type { RawDigest } from "../../wire/proto/raw-digest.ts";
+import { WireWriter } from "../../wire/proto/wire-writer.ts";
+import { resultOf } from "../http/upload.ts";
+import { bodyDeps, commitBlob, findBlob, isEmpty } from "./blobs.ts";
+import { countRead, countWrite } from "./counts.ts";
+import { checkRawDigest, functionOfNumber, needDigest } from "./digests.ts";
+import { statusOf } from "./errors.ts";
+import { scopeOf } from "./instance.ts";
+import { batchBytesMax } from "./limits.ts";
+import { needMessage, takeFor } from "./requests.ts";
+import type { GrpcSurface } from "./surface.ts";
+import { compress, compressedBytesMin, decompress } from "./zstd.ts";
+
+const okStatus: GrpcStatus = { code: grpcCodes.ok, message: "", retryAfterMs: null };
+const noBytes = new Uint8Array(0);
+
+/** Look-ups between two turns of the loop: 2 ms when each of them is a statement. */
+const lookUpsPerTurn = 256;
+
+/** The digests that are not here, in the order and as often as they were asked for. */
+export async function findMissingBlobs(
+  surface: GrpcSurface,
+  request: Uint8Array,
+): Promise<Uint8Array> {
+  const message = needMessage(decodeFindMissing(request), "FindMissingBlobsRequest");
+  const scope = scopeOf(surface, message.instanceName);
+  const wanted = functionOfNumber(message.digestFunction);
+  const missing: RawDigest[] = [];
+  let lookUps = 0;
+  for (const raw of message.digests) {
+    const digest = checkRawDigest(raw, wanted);
+    if (!isEmpty(digest) && findBlob(surface, scope, digest) === null) missing.push(digest);
+    if (++lookUps % lookUpsPerTurn === 0) await nextTurn();
+  }
+  return encodeMissing(missing);
+}
+
+/** Stores each blob by itself; those that fail have a status of their own. */
+export async function batchUpdateBlobs(
+  surface: GrpcSurface,
+  call: Call,
+  request: Uint8Array,
+): Promise<Uint8Array> {
+  const message = needMessage(decodeBatchUpdate(request), "BatchUpdateBlobsRequest");
+  const scope = scopeOf(surface, message.instanceName);
+  const wanted = functionOfNumber(message.digestFunction);
+  const totalBytes = message.items.reduce((sum, { data }) => sum + data.length, 0);
+  checkBatch(totalBytes);
+  const { budget } = surface;
+  await takeFor(call, budget, { bytes: totalBytes, withinMs: batchWaitMsMax });
+  try {
+    const update = async (item: BatchUpdateItem): Promise<BatchUpdated> => {
+      const status = await attempt(surface, async () => {
+        const digest = needDigest(item.digest, wanted, "digest of a blob");
+        await updateBlob({ surface, call, scope }, digest, item);
+      });
+      return { digest: item.digest, status };
+    };
+    return encodeBatchUpdated(await Promise.all(message.items.map(update)));
+  } finally {
+    budget.give(totalBytes);
+  }
+}
+
+/** A batch whose memory is in use waits this long. @source surfaces.md 5.6. */
+const batchWaitMsMax = 1_000;
+
+type Place = { readonly surface: GrpcSurface; readonly call: Call; readonly scope: Scope };
+
+async function updateBlob(place: Place, digest: WireDigest, item: BatchUpdateItem): Promise<void> {
+  const { surface, call, scope } = place;
+  const kind = reapiBlob;
+  try {
+    const data = await plainBytes(place, digest, item);
+    if (data.length !== digest.sizeBytes) {
+      const { hash, sizeBytes } = digest;
+      throw new Fault(
+        "badRequest",
+        `Cannot store ${data.length} bytes as ${hash}/${sizeBytes}: the digest names another size`,
+      );
+    }
+    const actual = Buffer.from(digestOf(digest.digestFunction, data)).toString("hex");
+    if (actual !== digest.hash) {
+      const message = `Cannot store the blob as ${digest.hash}: its own hash is ${actual}`;
+      throw new Fault("checksumMismatch", message);
+    }
+    if (isEmpty(digest)) return;
+    const name = nameBlob(scope, digest.digestFunction, digest.hash);
+    // A copy: the message around it would be kept for as long as the store holds the bytes.
+    const body = data === item.data ? new Uint8Array(data) : data;
+    const outcome = await commitBlob(surface, name, { digest, body });
+    const isStored = outcome.at === "stored";
+    const result = isStored ? "ok" : "exists";
+    countWrite(surface, call, { kind, result, bytes: isStored ? data.length : 0 });
+  } catch (error) {
+    countWrite(surface, call, { kind, result: resultOf(error), bytes: 0 });
+    throw error;
+  }
+}
+
+/** What a zstd item comes to counts against the budget beside the message, until it is decoded. */
+async function plainBytes(
+  { surface, call }: Place,
+  { sizeBytes }: WireDigest,
+  { data, compressor }: BatchUpdateItem,
+): Promise<Uint8Array> {
+  if (compressor === compressors.identity) return data;
+  if (compressor !== compressors.zstd) {
+    const message = `Cannot read a blob with compressor ${compressor}: the only one here is zstd`;
+    throw new GrpcFailure(grpcCodes.unimplemented, message);
+  }
+  checkBatch(sizeBytes);
+  await takeFor(call, surface.budget, { bytes: sizeBytes, withinMs: batchWaitMsMax });
+  try {
+    return decompress(data, sizeBytes);
+  } finally {
+    surface.budget.give(sizeBytes);
+  }
+}
+
+/** Reads each blob by itself; those that cannot be read have a status of their own. */
+export async function batchReadBlobs(
+  surface: GrpcSurface,
+  call: Call,
+  request: Uint8Array,
+): Promise<Uint8Array> {
+  const message = needMessage(decodeBatchRead(request), "BatchReadBlobsRequest");
+  const scope = scopeOf(surface, message.instanceName);
+  const wanted = functionOfNumber(message.digestFunction);
+  const totalBytes = message.digests.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  checkBatch(totalBytes);
+  const { budget } = surface;
+  await takeFor(call, budget, { bytes: totalBytes, withinMs: batchWaitMsMax });
+  try {
+    const takesZstd = message.acceptableCompressors.includes(compressors.zstd);
+    const writer = new WireWriter(totalBytes + 128 * message.digests.length);
+    const place = { surface, call, scope };
+    for (const raw of message.digests) {
+      let plain = readAtOnce(place, raw, wanted);
+      let status = okStatus;
+      if (plain === null) {
+        status = await attempt(surface, async () => {
+          plain = await readBlob(place, checkRawDigest(raw, wanted));
+        });
+      }
+      writeBlob(writer, { digest: raw, status, ...sentForm(plain ?? noBytes, takesZstd) });
+    }
+    return writer.finish();
+  } finally {
+    budget.give(totalBytes);
+  }
+}
+
+/** Compressed when the client takes it and it helps. */
+function sentForm(
+  plain: Uint8Array,
+  takesZstd: boolean,
+): { readonly data: Uint8Array; readonly compressor: number } {
+  if (takesZstd && plain.length >= compressedBytesMin) {
+    const data = compress(plain);
+    if (data.length < plain.length) return { data, compressor: compressors.zstd };
+  }
+  return { data: plain, compressor: compressors.identity };
+}
+
+/** A blob that is in memory, or nearly so; null for any other, and for whatever is wrong. */
+function readAtOnce(
+  { surface, call, scope }: Place,
+  { hash, sizeBytes }: RawDigest,
+  wanted: DigestFunction | null,
+): Uint8Array | null {
+  const digestFunction = functionOfHash(hash);
+  if (digestFunction === null || (wanted ?? digestFunction) !== digestFunction) return null;
+  const manifest = findBlob(surface, scope, { digestFunction, hash, sizeBytes });
+  if (manifest === null) return null;
+  const body = surface.store().open(manifest, 0, sizeBytes);
+  if (body.at !== "bytes") return null;
+  countRead(surface, call, { kind: reapiBlob, result: "ok", bytes: sizeBytes });
+  return body.bytes;
+}
+
+async function readBlob(place: Place, digest: WireDigest): Promise<Uint8Array> {
+  const { surface, call, scope } = place;
+  const kind = reapiBlob;
+  if (isEmpty(digest)) return noBytes;
+  try {
+    const manifest = findBlob(surface, scope, digest);
+    const body = manifest === null ? null : await readWholeBody(bodyDeps(surface, call), manifest);
+    if (body === null) {
+      const message = `There is no blob ${digest.hash}/${digest.sizeBytes} in this instance`;
+      throw new Fault("missing", message);
+    }
+    // The whole batch was paid for already.
+    body[Symbol.dispose]();
+    countRead(surface, call, { kind, result: "ok", bytes: body.bytes.length });
+    return body.bytes;
+  } catch (error) {
+    countRead(surface, call, { kind, result: resultOf(error), bytes: 0 });
+    throw error;
+  }
+}
+
+/** The status of one item; trouble of the whole node ends the call. */
+async function attempt(surface: GrpcSurface, run: () => Promise<void>): Promise<GrpcStatus> {
+  try {
+    await run();
+    return okStatus;
+  } catch (error) {
+    if (!(error instanceof GrpcFailure) && asFault(error).code === "clientClosed") throw error;
+    return statusOf(error, surface.random);
+  }
+}
+
+function checkBatch(totalBytes: number): void {
+  if (totalBytes <= batchBytesMax) return;
+  throw new Fault(
+    "badRequest",
+    `Cannot take a batch of ${totalBytes} bytes: the limit is ${batchBytesMax}, as GetCapabilities says; use ByteStream for larger blobs`,
+  );
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
