@@ -17,30 +17,44 @@ export const bazelVersions = ["4.2.3", "2.1.0"] as const;
 
 export const bazelInstallCommand = "apt-get install -y --no-install-recommends bazel-bootstrap";
 
+/** A package of genrules whose outputs hold chance and the text of `in.txt`. */
+export type BazelProject = {
+  readonly build: string;
+  /** One of each action. */
+  readonly outputs: readonly string[];
+};
+
+/** Bazel on one project, all of whose actions a cold build runs. */
+export type BazelClient = JudgedClient & {
+  build(serverUrl: string, ...flags: readonly string[]): Promise<Build>;
+  /** The source of `sum.txt` that no other output has, so that a new text makes work for one action. */
+  writeExtra(text: string): void;
+};
+
 const small = ["g0", "g1"] as const;
 /** Over 1 MiB, so that one blob takes the way of large bodies. */
-const bigOutputBytes = 3_000_000;
-/** In the order of the actions; the last one needs the small ones. */
-export const bazelOutputs = [...small.map((name) => `${name}.txt`), "big.bin", "sum.txt"] as const;
+export const bazelBigOutputBytes = 3_000_000;
 
 /** A server of an older process could still hold its memory for this long after a spec was killed. */
 const serverIdleSeconds = 60;
 
 /**
- * Bazel with four genrules whose outputs hold chance, so that equal digests can only come from a cache. It has an output
- * root and so a server of its own, which ends with it.
+ * Bazel with genrules whose outputs hold chance, so that equal digests can only come from a cache. It has an output root
+ * and so a server of its own, which ends with it.
  */
 export async function makeBazelClient(options: {
   word: string;
   version: BazelVersion;
-}): Promise<JudgedClient> {
-  const { word, version } = options;
+  project?: BazelProject;
+}): Promise<BazelClient> {
+  const { word, version, project = fourActions } = options;
   const program = await findBazel(version);
   const folder = makeTemporaryFolder("bazel");
   const workspace = path.join(folder, "workspace");
   const home = path.join(folder, "home");
   fs.mkdirSync(home);
-  writeFiles(workspace, { WORKSPACE: "", BUILD: buildFile(), "in.txt": `${word}\n` });
+  const sources = { "in.txt": `${word}\n`, "extra.txt": "" };
+  writeFiles(workspace, { WORKSPACE: "", BUILD: project.build, ...sources });
   const run = (...args: readonly string[]): Promise<string> =>
     runClient({
       command: [
@@ -51,19 +65,21 @@ export async function makeBazelClient(options: {
       env: { HOME: home, TMPDIR: folder, USER: "spec" },
     });
   return {
-    tasks: bazelOutputs.length,
-    // The path of the URL, such as `/bazel/ios`, is the instance.
-    async build(serverUrl) {
+    tasks: project.outputs.length,
+    async build(serverUrl, ...flags: readonly string[]) {
       const words = await run(
-        ...["build", "//...", `--remote_cache=${serverUrl}`],
+        ...["build", "//...", ...remoteFlags(serverUrl)],
         // Debian's sandbox writes time stamps to each action's stderr, which would make blobs of it.
         ...["--spawn_strategy=local", "--color=no", "--curses=no", "--noshow_progress"],
+        ...flags,
       );
-      return readBuild(workspace, words);
+      const outputs = digestFiles(path.join(workspace, "bazel-bin"), project.outputs);
+      return { ...readCounts(words), outputs, words };
     },
+    writeExtra: (text) => writeFiles(workspace, { "extra.txt": text }),
     wrongOutputs() {
       const outputs = path.join(workspace, "bazel-bin");
-      return filesWithout(outputs, Object.fromEntries(bazelOutputs.map((name) => [name, word])));
+      return filesWithout(outputs, Object.fromEntries(project.outputs.map((name) => [name, word])));
     },
     async wipe() {
       await run("clean");
@@ -73,6 +89,13 @@ export async function makeBazelClient(options: {
       fs.rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** The path of the URL, such as `/bazel/ios`, is the instance; over gRPC it has a flag of its own. */
+function remoteFlags(serverUrl: string): string[] {
+  const [, address = "", instance] = /^(grpc:\/\/[^/]+)\/?(.*)$/.exec(serverUrl) ?? [];
+  if (instance === undefined) return [`--remote_cache=${serverUrl}`];
+  return [`--remote_cache=${address}`, `--remote_instance_name=${instance}`];
 }
 
 async function findBazel(version: BazelVersion): Promise<string> {
@@ -85,27 +108,40 @@ async function findBazel(version: BazelVersion): Promise<string> {
   return program;
 }
 
-function buildFile(): string {
-  const chance = (bytes: number): string => `head -c ${bytes} /dev/urandom`;
-  const rule = (name: string, output: string, sources: readonly string[], more: string): string =>
-    `genrule(name = "${name}", srcs = ${JSON.stringify(sources)}, outs = ["${output}"], cmd = "(cat $(SRCS)${more}) > $@")`;
-  return [
+/** Two small outputs, a big one, and one that is made of the small ones. */
+const fourActions: BazelProject = {
+  build: [
     ...small.map((name) =>
       rule(name, `${name}.txt`, ["in.txt"], `; ${chance(16)} | od -An -tx8; echo ${name}`),
     ),
-    rule("big", "big.bin", ["in.txt"], `; ${chance(bigOutputBytes)}`),
-    rule(
-      "sum",
-      "sum.txt",
-      small.map((name) => `:${name}`),
-      "",
-    ),
+    rule("big", "big.bin", ["in.txt"], `; ${chance(bazelBigOutputBytes)}`),
+    rule("sum", "sum.txt", [...small.map((name) => `:${name}`), "extra.txt"], ""),
     "",
-  ].join("\n");
+  ].join("\n"),
+  outputs: [...small.map((name) => `${name}.txt`), "big.bin", "sum.txt"],
+};
+
+/** Actions that do not wait for one another. */
+export function manyActions(count: number): BazelProject {
+  const names = Array.from({ length: count }, (_, i) => `m${i}`);
+  return {
+    build: names
+      .map((name) => rule(name, `${name}.txt`, ["in.txt"], `; echo ${name}; ${chance(3_000)}`))
+      .join("\n"),
+    outputs: names.map((name) => `${name}.txt`),
+  };
+}
+
+function chance(bytes: number): string {
+  return `head -c ${bytes} /dev/urandom`;
+}
+
+function rule(name: string, output: string, sources: readonly string[], more: string): string {
+  return `genrule(name = "${name}", srcs = ${JSON.stringify(sources)}, outs = ["${output}"], cmd = "(cat $(SRCS)${more}) > $@")`;
 }
 
 /** `INFO: 7 processes: 6 remote cache hit, 1 internal.`; what was not a hit ran here, whatever the strategy is called. */
-function readBuild(workspace: string, words: string): Build {
+function readCounts(words: string): Pick<Build, "hits" | "misses"> {
   const said = /^INFO: \d+ process(?:es)?: (.*)\.$/m.exec(words)?.[1];
   if (said === undefined) throw new Error(`Bazel's count of processes is missing:\n${words}`);
   let hits = 0;
@@ -115,6 +151,5 @@ function readBuild(workspace: string, words: string): Build {
     if (what.join(" ") === "remote cache hit") hits += Number(count);
     else if (what.join(" ") !== "internal") misses += Number(count);
   }
-  const outputs = digestFiles(path.join(workspace, "bazel-bin"), bazelOutputs);
-  return { hits, misses, words, outputs };
+  return { hits, misses };
 }

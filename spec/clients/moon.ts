@@ -14,24 +14,39 @@ import {
 
 const projects = ["a", "b"] as const;
 /** Over 1 MiB, so that one blob takes the way of large bodies. */
-const bigOutputBytes = 3_000_000;
+const bigOutputBytesDefault = 3_000_000;
 const outputs = projects.flatMap((name) => [`${name}/out.txt`, `${name}/big.bin`]);
 export const moonInstance = "ios";
 
-/** moon 2.5.5 over HTTP with two projects whose outputs hold chance, so that equal digests can only come from a cache. */
-export async function makeMoonClient(word: string): Promise<JudgedClient> {
+/** How moon sends blobs over gRPC. Over HTTP it does not ask. */
+export const moonCompressions = ["none", "zstd"] as const;
+export type MoonCompression = (typeof moonCompressions)[number];
+
+export type MoonClient = JudgedClient & {
+  build(serverUrl: string, compression?: MoonCompression): Promise<Build>;
+};
+
+/**
+ * moon 2.5.5 over HTTP or gRPC, as the URL says, with two projects whose outputs hold chance, so that equal digests can
+ * only come from a cache. The big output of each is about as large as wanted, and zstd makes less than half of it.
+ */
+export async function makeMoonClient(
+  word: string,
+  bigOutputBytes = bigOutputBytesDefault,
+): Promise<MoonClient> {
   const packages = await installClient({ "@moonrepo/cli": "2.5.5" });
   requireProgram("node", "apt-get install nodejs");
   const folder = makeTemporaryFolder("moon");
   const workspace = path.join(folder, "workspace");
   const home = path.join(folder, "home");
   fs.mkdirSync(home);
-  writeWorkspace(workspace, word);
+  writeWorkspace(workspace, word, bigOutputBytes);
   await commitAll(workspace, home);
   return {
     tasks: projects.length,
-    async build(serverUrl) {
-      writeFiles(workspace, { ".moon/workspace.yml": workspaceSettings(serverUrl) });
+    async build(serverUrl, compression: MoonCompression = "none") {
+      const settings = workspaceSettings(serverUrl, compression);
+      writeFiles(workspace, { ".moon/workspace.yml": settings });
       const words = await runClient({
         command: [path.join(packages, "node_modules/.bin/moon"), "run", ":build"],
         folder: workspace,
@@ -55,10 +70,12 @@ function sourceText(word: string, name: string): string {
   return `${word} ${name}`;
 }
 
-function writeWorkspace(workspace: string, word: string): void {
-  const source = "cat in.txt; head -c";
-  const small = `(${source} 16 /dev/urandom | od -An -tx8) > out.txt`;
-  const big = `(${source} ${bigOutputBytes} /dev/urandom) > big.bin`;
+function writeWorkspace(workspace: string, word: string, bigOutputBytes: number): void {
+  const output = (bytes: number, name: string): string =>
+    `(cat in.txt; head -c ${bytes} /dev/urandom | od -An -v -tx1) > ${name}`;
+  const small = output(16, "out.txt");
+  // Each byte becomes three characters.
+  const big = output(Math.ceil(bigOutputBytes / 3), "big.bin");
   writeFiles(workspace, {
     // The settings name the server, which changes between builds, and must not be part of a task's hash.
     ".gitignore": ".moon\n*.bin\nout.txt\n",
@@ -78,15 +95,15 @@ tasks:
   }
 }
 
-function workspaceSettings(serverUrl: string): string {
+function workspaceSettings(serverUrl: string, compression: MoonCompression): string {
   return `
 projects: [${projects.map((name) => `'${name}'`).join(", ")}]
 telemetry: false
 vcs: {defaultBranch: main}
 remote:
-  api: http
+  api: ${serverUrl.startsWith("grpc:") ? "grpc" : "http"}
   host: '${serverUrl}'
-  cache: {instanceName: '${moonInstance}'}
+  cache: {instanceName: '${moonInstance}', compression: ${compression}}
 `;
 }
 

@@ -15,13 +15,23 @@ export async function installClient(packages: Readonly<Record<string, string>>):
   const [first] = Object.entries(packages);
   if (first === undefined) throw new Error("Cannot install a client: no package was named");
   const [name, version] = first;
+  return await installOnce(`${name.replaceAll("/", "+")}-${version}`, (folder) =>
+    npmInstall(folder, packages),
+  );
+}
+
+/** The folder of that name in the cache of clients; `fill` makes it when it is not there, whole or not at all. */
+export async function installOnce(
+  name: string,
+  fill: (folder: string) => Promise<void>,
+): Promise<string> {
   const cache = cacheFolder();
-  const target = path.join(cache, `${name.replaceAll("/", "+")}-${version}`);
+  const target = path.join(cache, name);
   if (fs.existsSync(target)) return target;
 
   const fresh = fs.mkdtempSync(path.join(cache, ".installing-"));
   try {
-    await npmInstall(fresh, packages);
+    await fill(fresh);
     publish(fresh, target);
   } finally {
     fs.rmSync(fresh, { recursive: true, force: true });
