@@ -5,6 +5,8 @@ import { systemClock } from "../runtime/base/clock.ts";
 import { showBytes } from "../runtime/config/value.ts";
 import { projectFolder } from "../spec/support/node-process.ts";
 import { type GetResult, measureGet, readSizes } from "./bench/get.ts";
+import { measureGrpc } from "./bench/grpc.ts";
+import { renderGrpcNote } from "./bench/grpc-report.ts";
 import { describeMachine, watchMachine } from "./bench/machine.ts";
 import { measureOwnLoad, ownLoadSizes } from "./bench/own-load.ts";
 import { measurePut, type PutResult, writeSizes } from "./bench/put.ts";
@@ -15,15 +17,17 @@ import { measureSyncs } from "./bench/syncs.ts";
 const help = `Measures Kura and writes docs/bench/<date>.md; the same figures as JSON on standard output.
 
 Usage: bun scripts/bench.ts [options]
-  --only LIST      of listening,version,ready,put,syncs,get,http (default: all)
+  --only LIST      of listening,version,ready,put,syncs,get,http,grpc (default: all but grpc)
   --sizes LIST     of 1KiB,64KiB,1MiB,64MiB, for put, get and http (default: all)
   --rounds N       runs of each measurement (default 3; starts use three times as many)
   --artifacts N    artifacts in the directory for "ready" (default 100000)
   --binary FILE    default dist/kura
   --note FILE      where to write the note; "none" writes no note
-Needs two cores, nginx, wrk and strace.`;
+Needs two cores, nginx, wrk and strace. grpc writes a note of its own, docs/bench/<date>-grpc.md, and compares with
+bazel-remote when KURA_BENCH_BAZEL_REMOTE names its program or it is on PATH.`;
 
-const measurements = ["listening", "version", "ready", "put", "syncs", "get", "http"] as const;
+const usualMeasurements = ["listening", "version", "ready", "put", "syncs", "get", "http"] as const;
+const measurements = [...usualMeasurements, "grpc"] as const;
 type Measurement = (typeof measurements)[number];
 
 type Wishes = {
@@ -56,8 +60,8 @@ async function measureAll(wishes: Wishes): Promise<Results> {
     measureOwnLoad({ binary, rounds, sizes: wishes.sizes.join() }),
   );
   return {
-    date: new Date(systemClock.wallMs()).toISOString().slice(0, 10),
-    command: ["bun scripts/bench.ts", ...process.argv.slice(2)].join(" "),
+    date: today(),
+    command: ownCommand(),
     machine: describeMachine(),
     ...machine(),
     ...(listeningMs && { listeningMs }),
@@ -97,7 +101,7 @@ function sizeName(bodyBytes: number): string {
 function readWishes(): Wishes | null {
   const { values } = parseArgs({
     options: {
-      only: { type: "string", default: measurements.join(",") },
+      only: { type: "string", default: usualMeasurements.join(",") },
       rounds: { type: "string", default: "3" },
       artifacts: { type: "string", default: "100000" },
       sizes: { type: "string", default: ownLoadSizes },
@@ -133,19 +137,42 @@ function parseCount(option: string, text: string): number {
   throw new Error(`Cannot use ${option} ${text}: a whole number from 1 is needed`);
 }
 
-function writeNote(results: Results, file: string): void {
-  const target = file === "" ? path.join("docs/bench", `${results.date}.md`) : file;
+function writeNote(text: string, target: string): void {
   const full = path.resolve(projectFolder, target);
   fs.mkdirSync(path.dirname(full), { recursive: true });
-  fs.writeFileSync(full, renderNote(results));
+  fs.writeFileSync(full, text);
   console.error(`wrote ${target}`);
+}
+
+/** Its note is its own: nothing in it is about nginx. */
+async function measureGrpcAlone({ binary, rounds, note }: Wishes): Promise<void> {
+  console.error("measuring grpc ...");
+  const result = await measureGrpc({ binary, rounds });
+  const head = { date: today(), command: ownCommand(), machine: describeMachine() };
+  if (note !== null) {
+    writeNote(renderGrpcNote(head, result), path.join("docs/bench", `${head.date}-grpc.md`));
+  }
+  console.log(JSON.stringify({ ...head, grpc: result }, null, 2));
+}
+
+function today(): string {
+  return new Date(systemClock.wallMs()).toISOString().slice(0, 10);
+}
+
+function ownCommand(): string {
+  return ["bun scripts/bench.ts", ...process.argv.slice(2)].join(" ");
 }
 
 async function main(): Promise<void> {
   const wishes = readWishes();
   if (wishes === null) return console.log(help);
+  if (wishes.only.has("grpc")) await measureGrpcAlone(wishes);
+  if (wishes.only.size === 1 && wishes.only.has("grpc")) return;
   const results = await measureAll(wishes);
-  if (wishes.note !== null) writeNote(results, wishes.note);
+  if (wishes.note !== null) {
+    const usual = path.join("docs/bench", `${results.date}.md`);
+    writeNote(renderNote(results), wishes.note === "" ? usual : wishes.note);
+  }
   console.log(JSON.stringify(results, null, 2));
 }
 

@@ -1,18 +1,10 @@
 import type { Socket } from "bun";
 import { KiB } from "../../runtime/base/units.ts";
 import type { Contents } from "./contents.ts";
+import type { Lane, LaneOwner, Loss, Outcome } from "./lane.ts";
 import type { Operation } from "./mix.ts";
 import { type RequestTemplate, writeIndex } from "./requests.ts";
 import { ResponseReader } from "./response.ts";
-
-/** Why a request ended without an answer. */
-export type Loss = "refused" | "closed" | "timeout" | "notHttp";
-
-/** What the owner of connections hears of them; each request ends in exactly one of the two. */
-export type ConnectionOwner = {
-  answered(connection: LoadConnection): void;
-  lost(connection: LoadConnection, loss: Loss): void;
-};
 
 export type ConnectionOptions = {
   readonly host: string;
@@ -31,21 +23,20 @@ const firstWriteBodyBytesMax = 256 * KiB;
 const keptTextBytesMax = 512;
 
 /** One connection of a load: at most one request in flight, its bytes prebuilt but for the digits of the key. */
-export class LoadConnection {
+export class LoadConnection implements Lane<Operation>, Outcome {
   operation: Operation = "get";
   index = 0;
-  /** Set by the owner when the request is sent. */
   sentMs = 0;
-  /** Whether the next body is compared with what was written. */
   checksBody = false;
   isBusy = false;
-  /** Whether any byte of the last body differed. */
-  isDifferent = false;
+  /** Whether any byte of the body differed so far. */
+  #isDifferent = false;
   /** The beginning of the last answer's body, if its status was not 2xx. */
   text = "";
+  readonly outcome: Outcome = this;
   readonly reader: ResponseReader;
   readonly #options: ConnectionOptions;
-  readonly #owner: ConnectionOwner;
+  readonly #owner: LaneOwner<Operation>;
   readonly #buffers = new Map<Operation, Buffer>();
   #socket: Socket<LoadConnection> | null = null;
   #pending: Buffer = Buffer.alloc(0);
@@ -53,7 +44,7 @@ export class LoadConnection {
   /** Bytes of the body that are not in `#pending` and not sent yet. */
   #bodyLeftBytes = 0;
 
-  constructor(options: ConnectionOptions, owner: ConnectionOwner) {
+  constructor(options: ConnectionOptions, owner: LaneOwner<Operation>) {
     this.#options = options;
     this.#owner = owner;
     this.reader = new ResponseReader((bytes, from, to, atBytes) =>
@@ -61,15 +52,45 @@ export class LoadConnection {
     );
   }
 
-  /** Sends a request, over a new connection if there is none. The connection must not be busy. */
+  get isGood(): boolean {
+    const { status } = this.reader;
+    if (this.operation === "miss") return status === 404;
+    // A server may say 409 where the key is there already: for a key that is only to be there, that is as good.
+    if (this.operation === "fill" && status === 409) return true;
+    return status >= 200 && status <= 299;
+  }
+
+  get status(): number {
+    return this.reader.status;
+  }
+
+  get statusName(): string {
+    return String(this.reader.status);
+  }
+
+  get bodyBytes(): number {
+    if (this.operation === "get") return this.reader.bodyBytes;
+    return this.#templateOf(this.operation).hasBody ? this.#options.bodyBytes : 0;
+  }
+
+  get isCompared(): boolean {
+    return this.operation === "get" && this.checksBody;
+  }
+
+  get isDifferent(): boolean {
+    if (this.operation !== "get") return false;
+    return this.#isDifferent || this.reader.bodyBytes !== this.#options.bodyBytes;
+  }
+
+  /** Sends a request, over a new connection if there is none. */
   send(operation: Operation, index: number): void {
     this.operation = operation;
     this.index = index;
     this.isBusy = true;
-    this.isDifferent = false;
+    this.#isDifferent = false;
     this.text = "";
-    const { bodyBytes, templates } = this.#options;
-    const template = templates[operation];
+    const { bodyBytes } = this.#options;
+    const template = this.#templateOf(operation);
     const buffer = this.#bufferOf(operation, template);
     for (let i = 0; i < template.keyPlaces.length; i++) {
       writeIndex(buffer, template.keyPlaces[i]!, index);
@@ -87,12 +108,15 @@ export class LoadConnection {
     else this.#flush(this.#socket);
   }
 
-  /** Ends the request in flight, if any, as lost, and the connection with it. */
   cut(loss: Loss): void {
     const socket = this.#socket;
     this.#socket = null;
     socket?.terminate();
     this.#lose(loss);
+  }
+
+  #templateOf(operation: Operation): RequestTemplate {
+    return this.#options.templates[operation];
   }
 
   /** One for each operation, so that only digits and body change; made when first needed. */
@@ -133,7 +157,7 @@ export class LoadConnection {
     try {
       reader.take(bytes);
     } catch {
-      this.cut("notHttp");
+      this.cut("garbled");
       return;
     }
     if (reader.isDone) this.#finish(socket);
@@ -198,7 +222,7 @@ export class LoadConnection {
     }
     if (!this.checksBody) return;
     const body = { index: this.index, atBytes };
-    if (!this.#options.contents.matches(body, bytes, from, to)) this.isDifferent = true;
+    if (!this.#options.contents.matches(body, bytes, from, to)) this.#isDifferent = true;
   }
 }
 

@@ -24,6 +24,12 @@ export class Contents {
     return this.#block.subarray(start, start + Math.min(lengthBytes, periodBytes));
   }
 
+  /** As `window` of body 0, copied to `into`; returns how many bytes these were. */
+  copy(fromBytes: number, into: Buffer, at: number, lengthBytes: number): number {
+    const start = placeOf(0, fromBytes);
+    return this.#block.copy(into, at, start, start + Math.min(lengthBytes, periodBytes));
+  }
+
   /** Whether `bytes` from `from` to `to` are those of body `index` at `atBytes`. */
   matches(
     body: { index: number; atBytes: number },

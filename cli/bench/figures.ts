@@ -1,11 +1,9 @@
 import type { Observed } from "./measure.ts";
-import { type MeasuredOperation, operationsOf, showMix } from "./mix.ts";
-import type { CellPlan } from "./options.ts";
 import type { BodyChecks, OperationTally, Tally } from "./tally.ts";
 
 /** One operation of one cell. */
 export type OperationResult = {
-  readonly operation: MeasuredOperation;
+  readonly operation: string;
   /** Good answers. */
   readonly answers: number;
   readonly answersPerSecond: number;
@@ -15,17 +13,24 @@ export type OperationResult = {
   readonly p99Ms: number | null;
   readonly p999Ms: number | null;
   readonly maxMs: number;
-  /** By status, or `refused`, `closed`, `timeout`, `notHttp`. */
+  /** By status, or by the way that requests were lost. */
   readonly errors: Readonly<Record<string, number>>;
 };
 
-/** One measurement: a size under a mix in one round. */
-export type CellResult = {
+/** What one measurement loads a server with. */
+export type CellShape = {
   readonly sizeBytes: number;
+  /** Operations and their shares, in words. */
   readonly mix: string;
-  readonly round: number;
   readonly connections: number;
+  /** In flight at the same time on each connection. */
+  readonly callsPerConnection: number;
   readonly keys: number;
+};
+
+/** One measurement: a size under a mix in one round. */
+export type CellResult = CellShape & {
+  readonly round: number;
   readonly seconds: number;
   readonly operations: readonly OperationResult[];
   /** CPU time is per good answer of the whole cell; null when the server's process is not known. */
@@ -45,23 +50,21 @@ export type CellResult = {
   readonly bodiesDifferent: number;
 };
 
-export function describeCell(input: {
-  cell: CellPlan;
+export function describeCell<Operation extends string>(input: {
+  shape: CellShape;
+  operations: readonly Operation[];
   round: number;
   seconds: number;
-  tally: Tally;
+  tally: Tally<Operation>;
   checks: BodyChecks;
   observed: Observed;
 }): CellResult {
-  const { cell, round, seconds, tally, observed } = input;
+  const { shape, round, seconds, tally, observed } = input;
   return {
-    sizeBytes: cell.sizeBytes,
-    mix: showMix(cell.mix),
+    ...shape,
     round,
-    connections: cell.connections,
-    keys: cell.keys,
     seconds: rounded(seconds),
-    operations: operationsOf(cell.mix).map((operation) =>
+    operations: input.operations.map((operation) =>
       describeOperation(operation, tally.of(operation), seconds),
     ),
     server: describeServer(observed, seconds, tally.goodCount),
@@ -74,7 +77,7 @@ export function describeCell(input: {
 }
 
 function describeOperation(
-  operation: MeasuredOperation,
+  operation: string,
   { good, bytes, errors, latencies }: OperationTally,
   seconds: number,
 ): OperationResult {

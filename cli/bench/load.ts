@@ -1,7 +1,8 @@
+import { unreachable } from "../../runtime/base/assert.ts";
 import type { Clock } from "../../runtime/base/clock.ts";
 import { Fault } from "../../runtime/base/fault.ts";
 import { minute, second } from "../../runtime/base/units.ts";
-import { type ConnectionOptions, LoadConnection, type Loss } from "./connection.ts";
+import type { Lane, LaneOwner, Loss } from "./lane.ts";
 import type { RequestOrder } from "./mix.ts";
 import type { Tally } from "./tally.ts";
 
@@ -13,10 +14,10 @@ export type LoadEnd =
 /** Which bodies are compared with what was written: each key's first, all, or none. */
 export type Verify = "first" | "all" | "none";
 
-export type LoadRun = {
-  readonly order: RequestOrder;
+export type LoadRun<Operation extends string> = {
+  readonly order: RequestOrder<Operation>;
   readonly end: LoadEnd;
-  readonly tally: Tally;
+  readonly tally: Tally<Operation>;
   readonly verify: Verify;
 };
 
@@ -26,7 +27,7 @@ const watchPeriodMs = 1 * second;
 /** So many losses without an answer between them are not bad luck: the server is gone. */
 const lossesInARowMax = 100;
 
-type Running = LoadRun & {
+type Running<Operation extends string> = LoadRun<Operation> & {
   /** Requests that may still be sent. */
   left: number;
   readonly endMs: number;
@@ -37,42 +38,48 @@ type Running = LoadRun & {
   readonly done: () => void;
 };
 
+export type LoadOptions<Operation extends string> = {
+  readonly clock: Clock;
+  /** The server, for messages. */
+  readonly url: string;
+  /** What it should speak, for messages. */
+  readonly protocol: string;
+  /** Operations that read bodies, of which some are compared. */
+  readonly reads: ReadonlySet<Operation>;
+  readonly laneCount: number;
+  readonly makeLane: (owner: LaneOwner<Operation>) => Lane<Operation>;
+};
+
 /**
- * Many connections to one server that work off an order of requests, each as fast as its answers come. They stay open
- * from one run to the next, so that a warm-up pays for them.
+ * Many lanes to one server that work off an order of requests, each as fast as its answers come. They stay open from
+ * one run to the next, so that a warm-up pays for them.
  */
-export class Load {
-  readonly #connections: LoadConnection[];
-  readonly #clock: Clock;
-  readonly #where: string;
-  readonly #bodyBytes: number;
+export class Load<Operation extends string> {
+  readonly #lanes: Lane<Operation>[];
+  readonly #options: LoadOptions<Operation>;
   /** Keys whose body was compared. */
   readonly #checked = new Set<number>();
-  #running: Running | null = null;
+  #running: Running<Operation> | null = null;
 
-  constructor(options: ConnectionOptions & { connections: number; clock: Clock }) {
-    this.#clock = options.clock;
-    this.#where = `http://${options.host}:${options.port}`;
-    this.#bodyBytes = options.bodyBytes;
-    const owner = {
-      answered: (connection: LoadConnection) => this.#answered(connection),
-      lost: (connection: LoadConnection, loss: Loss) => this.#lost(connection, loss),
+  constructor(options: LoadOptions<Operation>) {
+    this.#options = options;
+    const owner: LaneOwner<Operation> = {
+      answered: (lane) => this.#answered(lane),
+      lost: (lane, loss) => this.#lost(lane, loss),
     };
-    this.#connections = Array.from(
-      { length: options.connections },
-      () => new LoadConnection(options, owner),
-    );
+    this.#lanes = Array.from({ length: options.laneCount }, () => options.makeLane(owner));
   }
 
   /**
    * Runs to the end that was wished for; resolves with the seconds from the first request to the last answer.
    * @throws Fault "unavailable" when the server is gone, "clientClosed" when `signal` ends it first.
    */
-  async run(wish: LoadRun, signal: AbortSignal): Promise<number> {
+  async run(wish: LoadRun<Operation>, signal: AbortSignal): Promise<number> {
     const { end } = wish;
-    const startMs = this.#clock.monotonicMs();
+    const { clock } = this.#options;
+    const startMs = clock.monotonicMs();
     const finished = Promise.withResolvers<void>();
-    const running: Running = {
+    const running: Running<Operation> = {
       ...wish,
       left: end.at === "requests" ? end.count : Number.POSITIVE_INFINITY,
       endMs: startMs + (end.at === "duration" ? end.ms : Number.POSITIVE_INFINITY),
@@ -85,10 +92,10 @@ export class Load {
     this.#running = running;
     const interrupt = (): void => this.#give(running, interrupted());
     signal.addEventListener("abort", interrupt);
-    const watch = this.#clock.every(watchPeriodMs, () => this.#cutLate());
+    const watch = clock.every(watchPeriodMs, () => this.#cutLate());
     try {
       if (signal.aborted) throw interrupted();
-      for (const connection of this.#connections) this.#sendNext(running, connection, startMs);
+      for (const lane of this.#lanes) this.#sendNext(running, lane, startMs);
       if (running.busy > 0) await finished.promise;
     } finally {
       watch.cancel();
@@ -96,63 +103,63 @@ export class Load {
       this.#running = null;
     }
     if (running.fault !== null) throw running.fault;
-    return (this.#clock.monotonicMs() - startMs) / second;
+    return (clock.monotonicMs() - startMs) / second;
   }
 
   close(): void {
-    for (const connection of this.#connections) connection.cut("closed");
+    for (const lane of this.#lanes) lane.cut("closed");
   }
 
-  #sendNext(running: Running, connection: LoadConnection, nowMs: number): void {
+  #sendNext(running: Running<Operation>, lane: Lane<Operation>, nowMs: number): void {
     if (running.left <= 0 || nowMs >= running.endMs || running.fault !== null) return;
     running.left -= 1;
     running.busy += 1;
     const { order } = running;
     order.advance();
-    connection.sentMs = nowMs;
-    connection.checksBody = this.#isToCheck(running, order);
-    connection.send(order.operation, order.index);
+    lane.sentMs = nowMs;
+    lane.checksBody = this.#isToCheck(running, order);
+    lane.send(order.operation, order.index);
   }
 
-  #isToCheck({ verify }: Running, { operation, index }: RequestOrder): boolean {
-    if (operation !== "get" || verify === "none") return false;
+  #isToCheck(
+    { verify }: Running<Operation>,
+    { operation, index }: RequestOrder<Operation>,
+  ): boolean {
+    if (verify === "none" || !this.#options.reads.has(operation)) return false;
     if (verify === "all") return true;
     if (this.#checked.has(index)) return false;
     this.#checked.add(index);
     return true;
   }
 
-  #answered(connection: LoadConnection): void {
+  #answered(lane: Lane<Operation>): void {
     const running = this.#running;
     if (running === null) return;
-    const nowMs = this.#clock.monotonicMs();
+    const nowMs = this.#options.clock.monotonicMs();
     running.lossesInARow = 0;
-    running.tally.answered(connection, {
-      latencyMs: nowMs - connection.sentMs,
-      bodyBytes: this.#bodyBytes,
-    });
+    running.tally.answered(lane.operation, lane.outcome, nowMs - lane.sentMs);
     running.busy -= 1;
-    this.#sendNext(running, connection, nowMs);
+    this.#sendNext(running, lane, nowMs);
     if (running.busy === 0) running.done();
   }
 
-  #lost(connection: LoadConnection, loss: Loss): void {
+  #lost(lane: Lane<Operation>, loss: Loss): void {
     const running = this.#running;
     if (running === null) return;
     running.busy -= 1;
-    running.tally.lost(connection.operation, loss);
+    running.tally.lost(lane.operation, loss);
     running.lossesInARow += 1;
-    const isHopeless = loss === "refused" && running.lossesInARow > this.#connections.length;
+    const isHopeless = loss === "refused" && running.lossesInARow > this.#lanes.length;
     if (isHopeless || running.lossesInARow > lossesInARowMax) {
-      this.#give(running, gone(this.#where, loss));
+      this.#give(running, gone(this.#options, loss));
       return;
     }
-    this.#sendNext(running, connection, this.#clock.monotonicMs());
+    this.#sendNext(running, lane, this.#options.clock.monotonicMs());
     if (running.busy === 0) running.done();
   }
 
   /** Ends a run early: nothing more is sent, nothing is waited for. */
-  #give(running: Running, fault: Fault): void {
+  #give(running: Running<Operation>, fault: Fault): void {
     if (running.fault !== null) return;
     running.fault = fault;
     this.#running = null;
@@ -161,9 +168,9 @@ export class Load {
   }
 
   #cutLate(): void {
-    const lateMs = this.#clock.monotonicMs() - requestMsMax;
-    for (const connection of this.#connections) {
-      if (connection.isBusy && connection.sentMs < lateMs) connection.cut("timeout");
+    const lateMs = this.#options.clock.monotonicMs() - requestMsMax;
+    for (const lane of this.#lanes) {
+      if (lane.isBusy && lane.sentMs < lateMs) lane.cut("timeout");
     }
   }
 }
@@ -172,13 +179,23 @@ function interrupted(): Fault {
   return new Fault("clientClosed", "Interrupted before the load had ended");
 }
 
-const lossReasons: Readonly<Record<Loss, string>> = {
-  refused: "nobody listens there",
-  closed: "it closes every connection without an answer",
-  timeout: `it does not answer within ${requestMsMax / second} s`,
-  notHttp: "its answers are not HTTP/1.1",
-};
+function gone({ url, protocol }: { url: string; protocol: string }, loss: Loss): Fault {
+  return new Fault("unavailable", `Cannot load ${url}: ${reasonOf(loss, protocol)}`);
+}
 
-function gone(where: string, loss: Loss): Fault {
-  return new Fault("unavailable", `Cannot load ${where}: ${lossReasons[loss]}`);
+function reasonOf(loss: Loss, protocol: string): string {
+  switch (loss) {
+    case "refused":
+      return "nobody listens there";
+    case "closed":
+      return "it closes every connection without an answer";
+    case "reset":
+      return "it resets every call";
+    case "timeout":
+      return `it does not answer within ${requestMsMax / second} s`;
+    case "garbled":
+      return `its answers are not ${protocol}`;
+    default:
+      return unreachable(loss);
+  }
 }

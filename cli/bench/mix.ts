@@ -37,8 +37,8 @@ export function operationsOf(mix: Mix): MeasuredOperation[] {
 }
 
 /** Says what comes next, without an allocation: `advance` changes the two fields. */
-export interface RequestOrder {
-  readonly operation: Operation;
+export interface RequestOrder<Name extends string> {
+  readonly operation: Name;
   /** Number of the artifact, from 0. */
   readonly index: number;
   advance(): void;
@@ -48,7 +48,7 @@ export interface RequestOrder {
 export type WriteCounter = { next: number };
 
 /** Operations by their shares, keys by their order, all from the seed; every put writes a key of its own. */
-export class MixedOrder implements RequestOrder {
+export class MixedOrder implements RequestOrder<Operation> {
   operation: Operation = "get";
   index = 0;
   readonly #random: Random;
@@ -91,11 +91,11 @@ export class MixedOrder implements RequestOrder {
 }
 
 /** Each of the keys once, in order. */
-export class EachKeyOnce implements RequestOrder {
-  readonly operation: "fill" | "get";
+export class EachKeyOnce<Name extends string> implements RequestOrder<Name> {
+  readonly operation: Name;
   index = -1;
 
-  constructor(operation: "fill" | "get") {
+  constructor(operation: Name) {
     this.operation = operation;
   }
 

@@ -4,11 +4,17 @@ import type { LoadEnd, Verify } from "./load.ts";
 import type { KeyOrder, Mix } from "./mix.ts";
 import { type Addressing, type SurfaceName, surfaces } from "./surfaces.ts";
 
-/** What the command line of `kura bench http` gives; names are commander's. */
-export type BenchFlags = {
+/** Flags that say which server is loaded. */
+export type TargetFlags = {
   readonly url?: string;
   readonly serverPid?: number;
   readonly dataDir?: string;
+  readonly set?: readonly (readonly [name: string, value: string])[];
+  readonly tenant?: string;
+};
+
+/** What the command line of `kura bench http` gives; names are commander's. */
+export type BenchFlags = TargetFlags & {
   readonly sizes: readonly number[];
   readonly concurrency?: number;
   readonly mix?: readonly Mix[];
@@ -25,7 +31,6 @@ export type BenchFlags = {
   readonly tenant: string;
   readonly namespace: string;
   readonly header?: readonly string[];
-  readonly set?: readonly (readonly [name: string, value: string])[];
   readonly verify: Verify;
   readonly json?: boolean;
 };
@@ -61,8 +66,8 @@ const readBytesMax = 256 * MiB;
 const keysMin = 4;
 const keysMax = 1_000;
 
-/** @throws Fault "usage" when flags do not go together. */
-export function planBench(flags: BenchFlags): BenchPlan {
+/** @throws Fault "usage" when flags of the server do not go together. */
+export function requireTarget(flags: TargetFlags): void {
   if (flags.url === undefined && (flags.serverPid !== undefined || flags.dataDir !== undefined)) {
     throw new Fault(
       "usage",
@@ -72,6 +77,11 @@ export function planBench(flags: BenchFlags): BenchPlan {
   if (flags.url !== undefined && flags.set !== undefined) {
     throw new Fault("usage", "--set is for the node that this command starts: leave --url out");
   }
+}
+
+/** @throws Fault "usage" when flags do not go together. */
+export function planBench(flags: BenchFlags): BenchPlan {
+  requireTarget(flags);
   const mixes = flags.mix ?? defaultMixes;
   const cells = flags.sizes.flatMap((sizeBytes) =>
     mixes.map((mix) => ({
@@ -106,7 +116,8 @@ function connectionsFor(sizeBytes: number): number {
   return sizeBytes <= MiB ? 32 : 8;
 }
 
-function keysFor(sizeBytes: number): number {
+/** Keys of one size that are read. */
+export function keysFor(sizeBytes: number): number {
   return Math.min(keysMax, Math.max(keysMin, Math.floor(readBytesMax / Math.max(1, sizeBytes))));
 }
 
@@ -116,4 +127,11 @@ function addressingOf({ surface, pathTemplate, writeMethod }: BenchFlags): Addre
     pathTemplate: pathTemplate ?? named.pathTemplate,
     writeMethod: writeMethod ?? (pathTemplate === undefined ? named.writeMethod : "PUT"),
   };
+}
+
+/** Ten times shorter than the load itself when that is counted in requests. */
+export function warmUpEnd({ end, warmUpMs }: Pick<BenchPlan, "end" | "warmUpMs">): LoadEnd | null {
+  if (warmUpMs === 0) return null;
+  if (end.at === "duration") return { at: "duration", ms: warmUpMs };
+  return { at: "requests", count: Math.ceil(end.count / 10) };
 }

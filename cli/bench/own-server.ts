@@ -10,6 +10,7 @@ import { launcherOf, type Pinning } from "./pin.ts";
 /** A node of this very program, started for a measurement and removed with its data afterwards. */
 export type OwnServer = {
   readonly url: string;
+  readonly grpcUrl: string;
   readonly pid: number;
   readonly folder: string;
   /** Ends it and removes its data. Calling it twice is harmless. */
@@ -62,8 +63,8 @@ export async function startOwnServer(options: OwnServerOptions): Promise<OwnServ
     removeFolder(folder);
   };
   try {
-    const url = await withinStart(clock, listenUrl(child.stderr));
-    return { url, pid: child.pid, folder, stop };
+    const urls = await withinStart(clock, listenUrls(child.stderr));
+    return { ...urls, pid: child.pid, folder, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -93,12 +94,12 @@ function nodeEnvironment({ env, settings, tenant }: OwnServerOptions, folder: st
 }
 
 /** Reads what the node says: resolves when it is ready, rejects when it ends before. Reads on to the end after that. */
-function listenUrl(stream: ReadableStream<Uint8Array>): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
+function listenUrls(stream: ReadableStream<Uint8Array>): Promise<Urls> {
+  const { promise, resolve, reject } = Promise.withResolvers<Urls>();
   const read = async (): Promise<void> => {
     const decoder = new TextDecoder();
     let words = "";
-    let url: string | null = null;
+    let urls: Urls | null = null;
     let isReady = false;
     const reader = stream.getReader();
     for (;;) {
@@ -106,14 +107,22 @@ function listenUrl(stream: ReadableStream<Uint8Array>): Promise<string> {
       if (done) break;
       if (isReady) continue;
       words = (words + decoder.decode(value, { stream: true })).slice(-wordsCharsMax);
-      url ??= /"message":"listening".*?"url":"([^"]+)"/.exec(words)?.[1] ?? null;
-      isReady = url !== null && words.includes('"message":"ready"');
-      if (url !== null && isReady) resolve(url);
+      urls ??= urlsIn(words);
+      isReady = urls !== null && words.includes('"message":"ready"');
+      if (urls !== null && isReady) resolve(urls);
     }
     reject(new Fault("unavailable", `Cannot start a node to load: ${complaintsIn(words)}`));
   };
   read().catch(reject);
   return promise;
+}
+
+type Urls = Pick<OwnServer, "url" | "grpcUrl">;
+
+function urlsIn(words: string): Urls | null {
+  const line = /"message":"listening".*?"url":"([^"]+)".*?"grpc_url":"([^"]+)"/.exec(words);
+  const [, url, grpcUrl] = line ?? [];
+  return url === undefined || grpcUrl === undefined ? null : { url, grpcUrl };
 }
 
 /** What the node complained about; its warnings are worth reading only when there is nothing else. */

@@ -1,12 +1,20 @@
 import { type Clock, systemClock } from "../../runtime/base/clock.ts";
 import { Fault } from "../../runtime/base/fault.ts";
 import { requireSuccess } from "../node-client.ts";
+import { LoadConnection } from "./connection.ts";
 import { Contents } from "./contents.ts";
 import { type CellResult, describeCell } from "./figures.ts";
 import { Load, type LoadEnd } from "./load.ts";
 import { observe } from "./measure.ts";
-import { EachKeyOnce, MixedOrder, type WriteCounter } from "./mix.ts";
-import type { BenchPlan, CellPlan } from "./options.ts";
+import {
+  EachKeyOnce,
+  MixedOrder,
+  type Operation,
+  operationsOf,
+  showMix,
+  type WriteCounter,
+} from "./mix.ts";
+import { type BenchPlan, type CellPlan, warmUpEnd } from "./options.ts";
 import { makeTemplates } from "./requests.ts";
 import { type BodyChecks, type Surprise, Tally } from "./tally.ts";
 
@@ -68,12 +76,17 @@ async function runCell(shared: Shared, cell: CellPlan, round: number): Promise<C
     });
     const checks = { compared: 0, different: 0 };
     await warmUp({ shared, cell, load, order, checks });
-    const tally = new Tally(checks);
+    const tally = new Tally<Operation>(checks);
     const { seconds, observed } = await observe({ clock, pids }, () =>
       load.run({ order, end: plan.end, tally, verify: plan.verify }, signal),
     );
     requireOneGood(tally, cell);
-    return describeCell({ cell, round, seconds, tally, checks, observed });
+    const { sizeBytes, connections, keys, mix } = cell;
+    return describeCell({
+      shape: { sizeBytes, mix: showMix(mix), connections, callsPerConnection: 1, keys },
+      operations: operationsOf(mix),
+      ...{ round, seconds, tally, checks, observed },
+    });
   } finally {
     load.close();
   }
@@ -82,7 +95,7 @@ async function runCell(shared: Shared, cell: CellPlan, round: number): Promise<C
 type WarmUp = {
   readonly shared: Shared;
   readonly cell: CellPlan;
-  readonly load: Load;
+  readonly load: Load<Operation>;
   readonly order: MixedOrder;
   readonly checks: BodyChecks;
 };
@@ -96,7 +109,7 @@ async function warmUp({ shared, cell, load, order, checks }: WarmUp): Promise<vo
   const { verify } = plan;
   const end = warmUpEnd(plan);
   if (end === null) return;
-  const tally = new Tally(checks);
+  const tally = new Tally<Operation>(checks);
   if ("get" in cell.mix) {
     const once: LoadEnd = { at: "requests", count: cell.keys };
     await load.run({ order: new EachKeyOnce("get"), end: once, tally, verify }, signal);
@@ -105,11 +118,11 @@ async function warmUp({ shared, cell, load, order, checks }: WarmUp): Promise<vo
   requireOneGood(tally, cell);
 }
 
-function makeLoad({ plan, url, contents, clock, run }: Shared, cell: CellPlan): Load {
+function makeLoad({ plan, url, contents, clock, run }: Shared, cell: CellPlan): Load<Operation> {
   const { hostname, host, port } = new URL(url);
   const bodyBytes = cell.sizeBytes;
   const { tenant, namespace, headers, seed } = plan;
-  return new Load({
+  const connection = {
     host: hostname.replace(/^\[|\]$/g, ""),
     port: Number(port === "" ? 80 : port),
     contents,
@@ -124,15 +137,21 @@ function makeLoad({ plan, url, contents, clock, run }: Shared, cell: CellPlan): 
       bodyBytes,
       run,
     }),
-    connections: cell.connections,
+  };
+  return new Load<Operation>({
     clock,
+    url,
+    protocol: "HTTP/1.1",
+    reads: new Set(["get"]),
+    laneCount: cell.connections,
+    makeLane: (owner) => new LoadConnection(connection, owner),
   });
 }
 
 /** Writes the keys that are going to be read; those of an earlier run with the same seed are there already. */
-async function fill(shared: Shared, cell: CellPlan, load: Load): Promise<void> {
+async function fill(shared: Shared, cell: CellPlan, load: Load<Operation>): Promise<void> {
   if (!("get" in cell.mix) && !("head" in cell.mix)) return;
-  const tally = new Tally({ compared: 0, different: 0 });
+  const tally = new Tally<Operation>({ compared: 0, different: 0 });
   const end: LoadEnd = { at: "requests", count: cell.keys };
   await load.run({ order: new EachKeyOnce("fill"), end, tally, verify: "none" }, shared.signal);
   if (tally.surprise !== null) throw refused(tally.surprise, cell);
@@ -142,21 +161,14 @@ async function fill(shared: Shared, cell: CellPlan, load: Load): Promise<void> {
   }
 }
 
-/** Ten times shorter than the load itself when that is counted in requests. */
-function warmUpEnd({ end, warmUpMs }: BenchPlan): LoadEnd | null {
-  if (warmUpMs === 0) return null;
-  if (end.at === "duration") return { at: "duration", ms: warmUpMs };
-  return { at: "requests", count: Math.ceil(end.count / 10) };
-}
-
 /** A server that refuses everything is not measured: its figures would be those of its refusals. */
-function requireOneGood(tally: Tally, cell: CellPlan): void {
+function requireOneGood(tally: Tally<Operation>, cell: CellPlan): void {
   if (tally.goodCount > 0) return;
   if (tally.surprise !== null) throw refused(tally.surprise, cell);
   throw new Fault("unavailable", "Cannot load the server: no request got an answer");
 }
 
-function refused({ operation, status, text }: Surprise, cell: CellPlan): Fault {
+function refused({ operation, status, text }: Surprise<Operation>, cell: CellPlan): Fault {
   const verb = operation === "put" || operation === "fill" ? "write" : "read";
   const what = `${verb} an artifact of ${cell.sizeBytes} bytes`;
   try {

@@ -7,6 +7,7 @@ export type SummaryRow = {
   readonly operation: string;
   readonly mix: string;
   readonly connections: number;
+  readonly callsPerConnection: number;
   readonly answersPerSecond: number | null;
   readonly megabytesPerSecond: number | null;
   readonly p50Ms: number | null;
@@ -74,6 +75,7 @@ function summarizeOperation(rounds: readonly CellResult[], name: string): Summar
     operation: name,
     mix: first?.mix ?? "",
     connections: first?.connections ?? 0,
+    callsPerConnection: first?.callsPerConnection ?? 0,
     answersPerSecond: middle(found.map((one) => one.answersPerSecond)),
     megabytesPerSecond: middle(found.map((one) => one.megabytesPerSecond)),
     p50Ms: middle(found.flatMap(({ p50Ms }) => p50Ms ?? [])),

@@ -1,11 +1,10 @@
-import type { LoadConnection, Loss } from "./connection.ts";
 import { LatencyHistogram } from "./histogram.ts";
-import { type Operation, operations } from "./mix.ts";
+import type { Loss, Outcome } from "./lane.ts";
 
 /** What happened to the requests of one operation. */
 export type OperationTally = {
   readonly latencies: LatencyHistogram;
-  /** Answers as they should be: 2xx, or 404 for a miss. */
+  /** Answers as they should be. */
   good: number;
   /** Body bytes of good answers, received or sent. */
   bytes: number;
@@ -14,7 +13,7 @@ export type OperationTally = {
 };
 
 /** Words of the first answer that was not as it should be. */
-export type Surprise = {
+export type Surprise<Operation extends string> = {
   readonly operation: Operation;
   readonly status: number;
   readonly text: string;
@@ -24,64 +23,57 @@ export type Surprise = {
 export type BodyChecks = { compared: number; different: number };
 
 /** Counts what a load is answered. Only good answers have a latency: an error is often the fastest answer of all. */
-export class Tally {
+export class Tally<Operation extends string> {
   readonly #byOperation = new Map<Operation, OperationTally>();
-  surprise: Surprise | null = null;
+  surprise: Surprise<Operation> | null = null;
   readonly #checks: BodyChecks;
 
   /** A warm-up shares the checks of the load it is for: it is what reads most keys first. */
   constructor(checks: BodyChecks) {
     this.#checks = checks;
-    for (const operation of operations) {
-      const latencies = new LatencyHistogram();
-      this.#byOperation.set(operation, { latencies, good: 0, bytes: 0, errors: new Map() });
-    }
   }
 
   of(operation: Operation): OperationTally {
-    const found = this.#byOperation.get(operation);
-    if (found === undefined) throw new Error(`there is no operation ${operation}`);
-    return found;
+    const known = this.#byOperation.get(operation);
+    if (known !== undefined) return known;
+    const latencies = new LatencyHistogram();
+    const made = { latencies, good: 0, bytes: 0, errors: new Map<string, number>() };
+    this.#byOperation.set(operation, made);
+    return made;
   }
 
   /** Good answers of all operations. */
   get goodCount(): number {
-    return operations.reduce((sum, operation) => sum + this.of(operation).good, 0);
+    return this.#all().reduce((sum, { good }) => sum + good, 0);
   }
 
   get errorCount(): number {
-    const counts = operations.flatMap((operation) => [...this.of(operation).errors.values()]);
+    const counts = this.#all().flatMap(({ errors }) => [...errors.values()]);
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
-  answered(connection: LoadConnection, answer: { latencyMs: number; bodyBytes: number }): void {
-    const { operation, reader } = connection;
+  answered(operation: Operation, outcome: Outcome, latencyMs: number): void {
     const counted = this.of(operation);
-    if (!isGood(operation, reader.status)) {
-      addTo(counted.errors, String(reader.status));
-      this.surprise ??= { operation, status: reader.status, text: connection.text };
+    if (!outcome.isGood) {
+      const { status, statusName, text } = outcome;
+      addTo(counted.errors, statusName);
+      this.surprise ??= { operation, status, text };
       return;
     }
     counted.good += 1;
-    counted.latencies.add(answer.latencyMs);
-    if (operation === "put" || operation === "fill") counted.bytes += answer.bodyBytes;
-    if (operation !== "get") return;
-    counted.bytes += reader.bodyBytes;
-    if (connection.checksBody) this.#checks.compared += 1;
-    if (connection.isDifferent || reader.bodyBytes !== answer.bodyBytes)
-      this.#checks.different += 1;
+    counted.latencies.add(latencyMs);
+    counted.bytes += outcome.bodyBytes;
+    if (outcome.isCompared) this.#checks.compared += 1;
+    if (outcome.isDifferent) this.#checks.different += 1;
   }
 
   lost(operation: Operation, loss: Loss): void {
     addTo(this.of(operation).errors, loss);
   }
-}
 
-function isGood(operation: Operation, status: number): boolean {
-  if (operation === "miss") return status === 404;
-  // A server may say 409 where the key is there already: for a key that is only to be there, that is as good.
-  if (operation === "fill" && status === 409) return true;
-  return status >= 200 && status <= 299;
+  #all(): OperationTally[] {
+    return [...this.#byOperation.values()];
+  }
 }
 
 function addTo(counts: Map<string, number>, name: string): void {

@@ -4,7 +4,7 @@ import { systemRandom } from "../../runtime/base/random.ts";
 import { realDisk } from "../../runtime/base/real-disk.ts";
 import { findAdminSocket } from "../../runtime/server/admin-socket.ts";
 import type { Terminal } from "../terminal.ts";
-import type { BenchFlags } from "./options.ts";
+import type { TargetFlags } from "./options.ts";
 import { startOwnServer } from "./own-server.ts";
 import { choosePinning, pinThisProcess } from "./pin.ts";
 import { cpuUs, fileSystemType, holdersOfUnixSocket, listenersOf } from "./proc.ts";
@@ -21,19 +21,30 @@ export type BenchTarget = AsyncDisposable & {
 
 const memoryFileSystems: readonly string[] = ["tmpfs", "ramfs"];
 
+/** Which port of a node of our own is loaded. */
+export type BenchPort = "http" | "grpc";
+
 /** The server at `--url`, or a node of our own. */
-export async function findTarget(terminal: Terminal, flags: BenchFlags): Promise<BenchTarget> {
-  return flags.url === undefined ? startOwn(terminal, flags) : findGiven(flags.url, flags);
+export async function findTarget(
+  terminal: Terminal,
+  flags: TargetFlags,
+  port: BenchPort,
+): Promise<BenchTarget> {
+  return flags.url === undefined ? startOwn(terminal, flags, port) : findGiven(flags.url, flags);
 }
 
-async function startOwn(terminal: Terminal, flags: BenchFlags): Promise<BenchTarget> {
+async function startOwn(
+  terminal: Terminal,
+  flags: TargetFlags,
+  port: BenchPort,
+): Promise<BenchTarget> {
   const pinning = choosePinning();
   const server = await startOwnServer({
     clock: systemClock,
     random: systemRandom,
     env: terminal.env,
     settings: Object.fromEntries(flags.set ?? []),
-    tenant: flags.tenant,
+    tenant: flags.tenant ?? "default",
     pinning,
   });
   const warnings: string[] = [];
@@ -49,11 +60,12 @@ async function startOwn(terminal: Terminal, flags: BenchFlags): Promise<BenchTar
       `${server.folder} lies in memory, where nothing is durable: set TMPDIR to a folder on the disk you mean`,
     );
   }
-  const [url, pids] = [server.url, [server.pid]];
+  const url = port === "http" ? server.url : server.grpcUrl;
+  const pids = [server.pid];
   return { url, pids, isOwn: true, warnings, [Symbol.asyncDispose]: server.stop };
 }
 
-function findGiven(url: string, flags: BenchFlags): BenchTarget {
+function findGiven(url: string, flags: TargetFlags): BenchTarget {
   const pids = findPids(url, flags);
   const warnings = pids.some((pid) => cpuUs([pid]) === null)
     ? [`the process ${pids.join(", ")} cannot be looked at: there are no figures of CPU and memory`]
@@ -63,11 +75,11 @@ function findGiven(url: string, flags: BenchFlags): BenchTarget {
   return { url, pids, isOwn: false, warnings, [Symbol.asyncDispose]: async () => {} };
 }
 
-function findPids(url: string, { serverPid, dataDir }: BenchFlags): number[] {
+function findPids(url: string, { serverPid, dataDir }: TargetFlags): number[] {
   if (serverPid !== undefined) return [serverPid];
   if (dataDir !== undefined)
     return holdersOfUnixSocket(findAdminSocket(realDisk, path.resolve(dataDir)));
-  const { hostname, port } = new URL(url);
+  const { hostname, port } = new URL(url.replace(/^grpc:/, "http:"));
   const isHere = ["127.0.0.1", "localhost", "[::1]"].includes(hostname);
   return isHere ? listenersOf(Number(port === "" ? 80 : port)) : [];
 }

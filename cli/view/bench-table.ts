@@ -10,11 +10,11 @@ export function renderBench(rows: readonly SummaryRow[], warnings: readonly stri
 }
 
 function rowOf(row: SummaryRow): Facts {
-  const { errors, mix, operation } = row;
+  const { errors, mix, operation, connections, callsPerConnection } = row;
   return {
     size: row.size,
     operation: mix === operation ? operation : `${operation} of ${mix}`,
-    conns: row.connections,
+    conns: callsPerConnection === 1 ? connections : `${connections}x${callsPerConnection}`,
     "req/s": row.answersPerSecond,
     "MB/s": row.megabytesPerSecond,
     "p50 ms": row.p50Ms,

@@ -20,3 +20,26 @@ export function judgeRatio(ratio: number, goal: number | null): string {
   if (ratio <= goal) return `goal <= ${goal}: hit`;
   return `goal <= ${goal}: **miss by ${Math.round(100 * (ratio / goal - 1))} %**`;
 }
+
+/** CPU time of one call in microseconds, by operation and size. @source design, "Speed we mean to reach". */
+const callGoals: ReadonlyMap<string, number> = new Map([
+  ["GetActionResult", 20],
+  ["FindMissingBlobs", 70],
+  ["BatchReadBlobs", 15],
+  [`Read ${64 * MiB}`, 40_000],
+  [`Write ${64 * MiB}`, 190_000],
+]);
+
+/** Null where none is set. */
+export function callGoalUs(operation: string, sizeBytes: number): number | null {
+  return callGoals.get(operation) ?? callGoals.get(`${operation} ${sizeBytes}`) ?? null;
+}
+
+/** What CPU time over that of bazel-remote may be at most: below it for a unary call, a tenth above for a stream. */
+export function peerRatioMax(operation: string): {
+  readonly ratio: number;
+  readonly isBelow: boolean;
+} {
+  const isStream = operation === "Read" || operation === "Write";
+  return isStream ? { ratio: 1.1, isBelow: false } : { ratio: 1, isBelow: true };
+}
