@@ -10,7 +10,7 @@ export type WholeBodyDeps = {
   /** Reads a stretch of a file that `open` answered with. */
   readonly readSlice: (slice: Slice) => Promise<Uint8Array>;
   /** What is read from files counts against it. */
-  readonly budget: ByteBudget;
+  readonly budget: Pick<ByteBudget, "take" | "give" | "limitBytes">;
   /** Fires when nobody waits for the body any more. */
   readonly signal: AbortSignal;
 };

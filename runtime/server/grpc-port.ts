@@ -25,6 +25,8 @@ export class GrpcPort {
   readonly #cuts: CounterGrid;
   readonly #tls: ReloadedTls | null;
   #listener: GrpcListener | null = null;
+  /** Of our own engine: more than one while a certificate is changed. */
+  readonly #own = new Set<Http2Listener>();
 
   constructor(deps: GrpcPortDeps) {
     const { config, metrics } = deps;
@@ -80,6 +82,13 @@ export class GrpcPort {
     return this.#tls === null ? "grpc" : "grpcs";
   }
 
+  /** Connections on which some of an answer has not gone out, though its call has ended. */
+  get sendingCount(): number {
+    let count = 0;
+    for (const listener of this.#own) count += listener.sendingCount;
+    return count;
+  }
+
   /** Ends the listening; what is on its way ends first, or is cut when `isAtOnce`. */
   stop(isAtOnce: boolean): void {
     this.#listener?.stop(isAtOnce);
@@ -90,12 +99,17 @@ export class GrpcPort {
   #listenTls(tls: ReloadedTls): void {
     const probe = this.#listenOwn(this.#deps.config.grpcPort, null);
     probe.stop(true);
-    tls.begin((pair) => asTlsListener(this.#listenOwn(probe.port, pair)));
+    this.#own.delete(probe);
+    tls.begin((pair) => {
+      for (const listener of this.#own)
+        if (listener.connectionCount === 0) this.#own.delete(listener);
+      return asTlsListener(this.#listenOwn(probe.port, pair));
+    });
   }
 
   #listenOwn(port: number, pair: TlsPair | null): Http2Listener {
     const { config, handler, up } = this.#deps;
-    return listenOwnGrpc({
+    const listener = listenOwnGrpc({
       hostname: config.bind,
       port,
       handler,
@@ -106,6 +120,8 @@ export class GrpcPort {
       up,
       ...(pair === null ? {} : { tls: { cert: pair.cert, key: pair.key }, reusePort: true }),
     });
+    this.#own.add(listener);
+    return listener;
   }
 
   async #listenGrpcJs(): Promise<void> {

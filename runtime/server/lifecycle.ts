@@ -179,10 +179,11 @@ async function drain(parts: NodeParts, running: Running): Promise<void> {
 
 /** Public requests and calls on their way, on every port. */
 function pendingRequests(
-  { publicTls, life }: NodeParts,
+  { publicTls, grpcPort, life }: NodeParts,
   { publicServer }: Pick<Running, "publicServer">,
 ): number {
-  return publicServer.pendingRequests + (publicTls?.pendingRequests ?? 0) + life.grpcInflight;
+  const overHttp = publicServer.pendingRequests + (publicTls?.pendingRequests ?? 0);
+  return overHttp + life.grpcInflight + grpcPort.sendingCount;
 }
 
 async function stop(parts: NodeParts, { opened, ...running }: Running): Promise<void> {

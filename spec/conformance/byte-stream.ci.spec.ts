@@ -44,6 +44,35 @@ describe.each(judged)("%s", (engine) => {
     return { code: ended.code, ...value };
   }
 
+  test("messages without data may stand anywhere, and many uploads at once stay apart", async () => {
+    const blobs = Array.from({ length: 64 }, () => {
+      const data = random.bytes(300 * KiB);
+      return { data, digest: digestOf(data) };
+    });
+    const none = new Uint8Array(0);
+    const ended = await Promise.all(
+      blobs.map(({ data, digest }) => {
+        return endpoint.client.writeMessages([
+          { resourceName: uploadName(digest), data: none },
+          { data },
+          { writeOffset: data.length, data: none },
+          { writeOffset: data.length, data: none, finishWrite: true },
+        ]);
+      }),
+    );
+    expect(ended.every(({ code, value }) => code === 0 && value === 300 * KiB)).toBe(true);
+    for (const { data, digest } of blobs) {
+      const read = await endpoint.client.read(blobName(digest));
+      expect(Buffer.compare(read.value, data)).toBe(0);
+    }
+  });
+
+  test("1: no bytes under the hash of some is INVALID_ARGUMENT", async () => {
+    const { hash } = digestOf(Buffer.from("some"));
+    const read = await endpoint.client.read(blobName({ hash, sizeBytes: 0 }));
+    expect(read.code).toBe(invalidArgument);
+  });
+
   test("1: the empty blob is read and written without having been stored", async () => {
     const empty = digestOf(new Uint8Array(0));
     const read = await endpoint.client.read(blobName(empty));

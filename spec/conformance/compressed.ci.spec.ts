@@ -119,6 +119,28 @@ describe.each(judged)("%s", (engine) => {
     });
   });
 
+  test("several frames are one blob, wherever messages cut them", async () => {
+    const { data, digest } = makeBlob(200 * KiB);
+    const cutAt = 70_000;
+    const packed = Buffer.concat([
+      zlib.zstdCompressSync(data.subarray(0, cutAt)),
+      zlib.zstdCompressSync(data.subarray(cutAt)),
+    ]);
+    const messages: WriteMessage[] = [{ resourceName: uploadName(digest) }];
+    for (let at = 0; at < packed.length; at += 30_001) {
+      const piece = packed.subarray(at, at + 30_001);
+      messages.push({
+        writeOffset: at,
+        data: piece,
+        finishWrite: at + piece.length === packed.length,
+      });
+    }
+    const ended = await endpoint.client.writeMessages(messages);
+    expect(ended).toMatchObject({ code: 0, value: packed.length });
+    const read = await endpoint.client.read(blobName(digest));
+    expect(Buffer.compare(read.value, data)).toBe(0);
+  });
+
   test("a bomb is refused before it has grown", async () => {
     const bomb = zlib.zstdCompressSync(Buffer.alloc(256 * MiB));
     expect(bomb.length).toBeLessThan(64 * KiB);

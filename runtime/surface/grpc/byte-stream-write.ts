@@ -42,15 +42,18 @@ export async function writeByteStream(
     const first = await watched.next();
     if (first === null) throw bad("Cannot write: the call has no message");
     write = new Write({ surface, call, watched, first });
-    return await write.run();
+    return await write.run(first);
   } catch (error) {
     const result = error instanceof GrpcFailure ? "rejected" : resultOf(error);
     countWrite(surface, call, { kind: reapiBlob, result, bytes: 0 });
     throw error;
   } finally {
-    await write?.end();
-    uploads.forget(watched, write?.key ?? null);
-    watched.end();
+    try {
+      await write?.end();
+    } finally {
+      uploads.forget(watched, write?.key ?? null);
+      watched.end();
+    }
   }
 }
 
@@ -66,7 +69,9 @@ class Write {
   readonly #surface: GrpcSurface;
   readonly #call: Call;
   readonly #watched: WatchedUpload;
-  readonly #first: WriteRequest;
+  /** Of the first message; without its data, which is not kept. */
+  readonly #resourceName: string;
+  readonly #startBytes: number;
   readonly #upload: Resource & { readonly uploadId: string };
   readonly #scope: Scope;
   readonly #name: ArtifactName;
@@ -80,7 +85,8 @@ class Write {
     this.#surface = surface;
     this.#call = call;
     this.#watched = watched;
-    this.#first = first;
+    this.#resourceName = first.resourceName;
+    this.#startBytes = first.writeOffset;
     this.#upload = parseUpload(first.resourceName);
     this.#scope = scopeOf(surface, this.#upload.instanceName);
     const { digestFunction, hash, sizeBytes } = this.#upload.digest;
@@ -92,14 +98,14 @@ class Write {
     this.key = uploadKey(this.#scope, this.#upload, this.#name);
   }
 
-  async run(): Promise<Uint8Array> {
+  async run(first: WriteRequest): Promise<Uint8Array> {
     if (this.#isHere()) return this.#exists();
     try {
       this.#body = await this.#begin();
       const body = this.#body;
       const { uploads } = this.#surface;
       uploads.name(this.#watched, this.key, () => body.blob.receivedBytes);
-      await this.#receive(body);
+      await this.#receive(body, first);
       uploads.forget(this.#watched, this.key);
       return await this.#commit(body);
     } catch (error) {
@@ -110,26 +116,45 @@ class Write {
     }
   }
 
-  /** Keeps what came of an upload that broke off, and removes what came of any other. */
+  /** Keeps what came of an upload that broke off, and removes what came of any other. Never throws. */
   async end(): Promise<void> {
     const body = this.#body;
     if (body === null) return;
     this.#body = null;
     await body.stop();
-    const { uploads } = this.#surface;
-    if (this.#isBrokenOff) await uploads.keep(this.#watched, this.key.upload, body.blob);
-    else body.blob[Symbol.dispose]();
+    if (!this.#isBrokenOff) {
+      body.blob[Symbol.dispose]();
+      return;
+    }
+    const { uploads, log } = this.#surface;
+    try {
+      await uploads.keep(this.#watched, this.key, body.blob);
+    } catch (error) {
+      log.warn("What came of an upload that broke off cannot be kept", { error: asFault(error) });
+    }
   }
 
   /** The first offset says whether the client goes on with an upload; it counts bytes of the blob itself. */
   async #begin(): Promise<UploadBody> {
     const { uploads } = this.#surface;
     const { digest, compressor } = this.#upload;
-    const { writeOffset } = this.#first;
+    const writeOffset = this.#startBytes;
     let blob: IncomingBlob | null = null;
     if (writeOffset > 0) {
       await uploads.takeOver(this.key.upload);
+      // What was taken over may have been at its end.
+      if (this.#isHere()) throw new BlobIsHere();
       blob = uploads.takeKept(this.key.upload, writeOffset);
+      // Compressed bytes have no place in the blob, so none of them can be passed over.
+      if (blob !== null && compressor === "zstd" && blob.receivedBytes !== writeOffset) {
+        const body = new PlainBody(blob, writeOffset);
+        this.#isBrokenOff = true;
+        this.#body = body;
+        uploads.name(this.#watched, this.key, () => body.blob.receivedBytes);
+        throw bad(
+          `Cannot go on with the upload at byte ${writeOffset}: ${blob.receivedBytes} bytes are here`,
+        );
+      }
       if (blob === null) {
         const count = uploads.receivedBytes(this.key.upload) ?? 0;
         throw bad(`Cannot go on with the upload at byte ${writeOffset}: ${count} bytes are here`);
@@ -139,7 +164,8 @@ class Write {
       const deps = { ...this.#surface, makeRoom: () => uploads.dropAll() };
       blob = await IncomingBlob.begin(deps, digest, () => this.#call.signal);
     }
-    return compressor === "zstd" ? await this.#decoded(blob) : new PlainBody(blob);
+    if (compressor === "zstd") return await this.#decoded(blob);
+    return new PlainBody(blob, writeOffset);
   }
 
   async #decoded(blob: IncomingBlob): Promise<UploadBody> {
@@ -153,9 +179,9 @@ class Write {
     return new CompressedBody(blob, coders);
   }
 
-  async #receive(body: UploadBody): Promise<void> {
+  async #receive(body: UploadBody, first: WriteRequest): Promise<void> {
     let looksAtBytes = lookAgainBytes;
-    let request: WriteRequest | null = this.#first;
+    let request: WriteRequest | null = first;
     for (;;) {
       if (request === null) throw this.#unfinished(body);
       this.#check(request, body.offsetBytes);
@@ -180,7 +206,7 @@ class Write {
   }
 
   #check({ resourceName, writeOffset }: WriteRequest, offsetBytes: number): void {
-    const name = this.#first.resourceName;
+    const name = this.#resourceName;
     if (resourceName !== "" && resourceName !== name) {
       throw bad(
         `Cannot go on with the upload: it began as ${quoteText(name)} and is ${quoteText(resourceName)} now`,

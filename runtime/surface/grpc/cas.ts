@@ -1,5 +1,7 @@
 import { type DigestFunction, digestOf, functionOfHash } from "../../base/digest-function.ts";
 import { asFault, Fault } from "../../base/fault.ts";
+import { nextTurn } from "../../base/turns.ts";
+import { MiB } from "../../base/units.ts";
 import { reapiBlob } from "../../catalog/kinds.ts";
 import { nameBlob } from "../../catalog/reapi.ts";
 import { readWholeBody } from "../../catalog/whole-body.ts";
@@ -26,7 +28,7 @@ import { countRead, countWrite } from "./counts.ts";
 import { checkRawDigest, functionOfNumber, needDigest } from "./digests.ts";
 import { statusOf } from "./errors.ts";
 import { scopeOf } from "./instance.ts";
-import { batchBytesMax } from "./limits.ts";
+import { batchBytesMax, peerMessageBytesMax } from "./limits.ts";
 import { needMessage, takeFor } from "./requests.ts";
 import type { GrpcSurface } from "./surface.ts";
 import { compress, compressedBytesMin, decompress } from "./zstd.ts";
@@ -66,20 +68,60 @@ export async function batchUpdateBlobs(
   const wanted = functionOfNumber(message.digestFunction);
   const totalBytes = message.items.reduce((sum, { data }) => sum + data.length, 0);
   checkBatch(totalBytes);
+  const plainBytes = message.items.reduce((sum, item) => sum + decodedBytes(item), 0);
+  checkDecoded(plainBytes);
   const { budget } = surface;
-  await takeFor(call, budget, { bytes: totalBytes, withinMs: batchWaitMsMax });
+  const heldBytes = totalBytes + plainBytes;
+  await takeFor(call, budget, { bytes: heldBytes, withinMs: batchWaitMsMax });
   try {
-    const update = async (item: BatchUpdateItem): Promise<BatchUpdated> => {
-      const status = await attempt(surface, async () => {
-        const digest = needDigest(item.digest, wanted, "digest of a blob");
-        await updateBlob({ surface, call, scope }, digest, item);
-      });
-      return { digest: item.digest, status };
-    };
-    return encodeBatchUpdated(await Promise.all(message.items.map(update)));
+    const place = { surface, call, scope };
+    const running: Promise<BatchUpdated>[] = [];
+    let untilTurnBytes = decodedPerTurnBytes;
+    for (const item of message.items) {
+      const updated = updateOne(place, wanted, item);
+      // Waited for below, with all the others.
+      updated.catch(() => {});
+      running.push(updated);
+      untilTurnBytes -= decodedBytes(item);
+      if (untilTurnBytes > 0) continue;
+      untilTurnBytes = decodedPerTurnBytes;
+      await nextTurn();
+    }
+    return encodeBatchUpdated(await Promise.all(running));
   } finally {
-    budget.give(totalBytes);
+    budget.give(heldBytes);
   }
+}
+
+async function updateOne(
+  place: Place,
+  wanted: DigestFunction | null,
+  item: BatchUpdateItem,
+): Promise<BatchUpdated> {
+  const status = await attempt(place.surface, async () => {
+    const digest = needDigest(item.digest, wanted, "digest of a blob");
+    await updateBlob(place, digest, item);
+  });
+  return { digest: item.digest, status };
+}
+
+/** What an item comes to beside its own bytes. One that says too much is refused by itself, and decodes to nothing. */
+function decodedBytes({ compressor, digest }: BatchUpdateItem): number {
+  if (compressor !== compressors.zstd || digest === null) return 0;
+  return digest.sizeBytes <= batchBytesMax ? digest.sizeBytes : 0;
+}
+
+/** Clients count blobs, not what goes over the wire; four batches leave room for those that count the other way. */
+const decodedBytesMax = 4 * batchBytesMax;
+/** Decoding of so much takes 2 ms. */
+const decodedPerTurnBytes = 1 * MiB;
+
+function checkDecoded(plainBytes: number): void {
+  if (plainBytes <= decodedBytesMax) return;
+  throw new Fault(
+    "badRequest",
+    `Cannot take a batch that decodes to ${plainBytes} bytes: the limit is ${decodedBytesMax}; use ByteStream for some of it`,
+  );
 }
 
 /** A batch whose memory is in use waits this long. @source surfaces.md 5.6. */
@@ -91,7 +133,7 @@ async function updateBlob(place: Place, digest: WireDigest, item: BatchUpdateIte
   const { surface, call, scope } = place;
   const kind = reapiBlob;
   try {
-    const data = await plainBytes(place, digest, item);
+    const data = plainBytes(digest, item);
     if (data.length !== digest.sizeBytes) {
       const { hash, sizeBytes } = digest;
       throw new Fault(
@@ -118,24 +160,15 @@ async function updateBlob(place: Place, digest: WireDigest, item: BatchUpdateIte
   }
 }
 
-/** What a zstd item comes to counts against the budget beside the message, until it is decoded. */
-async function plainBytes(
-  { surface, call }: Place,
-  { sizeBytes }: WireDigest,
-  { data, compressor }: BatchUpdateItem,
-): Promise<Uint8Array> {
+/** Paid for with the batch. */
+function plainBytes({ sizeBytes }: WireDigest, { data, compressor }: BatchUpdateItem): Uint8Array {
   if (compressor === compressors.identity) return data;
   if (compressor !== compressors.zstd) {
     const message = `Cannot read a blob with compressor ${compressor}: the only one here is zstd`;
     throw new GrpcFailure(grpcCodes.unimplemented, message);
   }
   checkBatch(sizeBytes);
-  await takeFor(call, surface.budget, { bytes: sizeBytes, withinMs: batchWaitMsMax });
-  try {
-    return decompress(data, sizeBytes);
-  } finally {
-    surface.budget.give(sizeBytes);
-  }
+  return decompress(data, sizeBytes);
 }
 
 /** Reads each blob by itself; those that cannot be read have a status of their own. */
@@ -153,11 +186,14 @@ export async function batchReadBlobs(
   await takeFor(call, budget, { bytes: totalBytes, withinMs: batchWaitMsMax });
   try {
     const takesZstd = message.acceptableCompressors.includes(compressors.zstd);
-    const writer = new WireWriter(totalBytes + 128 * message.digests.length);
+    const entriesBytes = entryBytes * message.digests.length;
+    const writer = new WireWriter(Math.min(totalBytes + entriesBytes, peerMessageBytesMax));
     const place = { surface, call, scope };
-    for (const raw of message.digests) {
-      let plain = readAtOnce(place, raw, wanted);
-      let status = okStatus;
+    for (const [at, raw] of message.digests.entries()) {
+      if (at % lookUpsPerTurn === lookUpsPerTurn - 1) await nextTurn();
+      const hasRoom = writer.sizeBytes + raw.sizeBytes + entryBytes <= peerMessageBytesMax;
+      let plain = hasRoom ? readAtOnce(place, raw, wanted) : noBytes;
+      let status = hasRoom ? okStatus : tooMuch;
       if (plain === null) {
         status = await attempt(surface, async () => {
           plain = await readBlob(place, checkRawDigest(raw, wanted));
@@ -170,6 +206,15 @@ export async function batchReadBlobs(
     budget.give(totalBytes);
   }
 }
+
+/** What an entry of an answer has beside its blob, with the longest hash. */
+const entryBytes = 192;
+/** The sizes of all blobs are within the limit, and what stands around them is not: the client asks for this one again. */
+const tooMuch: GrpcStatus = {
+  code: grpcCodes.resourceExhausted,
+  message: "This batch is too large with what is around its blobs: read this one by itself",
+  retryAfterMs: null,
+};
 
 /** Compressed when the client takes it and it helps. */
 function sentForm(
@@ -199,13 +244,21 @@ function readAtOnce(
   return body.bytes;
 }
 
+/** Stands for the budget where a batch has taken everything from it already. */
+const paid = {
+  limitBytes: Number.POSITIVE_INFINITY,
+  take: (): Promise<void> => Promise.resolve(),
+  give: (): void => {},
+};
+
 async function readBlob(place: Place, digest: WireDigest): Promise<Uint8Array> {
   const { surface, call, scope } = place;
   const kind = reapiBlob;
   if (isEmpty(digest)) return noBytes;
   try {
     const manifest = findBlob(surface, scope, digest);
-    const body = manifest === null ? null : await readWholeBody(bodyDeps(surface, call), manifest);
+    const deps = { ...bodyDeps(surface, call), budget: paid };
+    const body = manifest === null ? null : await readWholeBody(deps, manifest);
     if (body === null) {
       const message = `There is no blob ${digest.hash}/${digest.sizeBytes} in this instance`;
       throw new Fault("missing", message);
@@ -237,10 +290,4 @@ function checkBatch(totalBytes: number): void {
     "badRequest",
     `Cannot take a batch of ${totalBytes} bytes: the limit is ${batchBytesMax}, as GetCapabilities says; use ByteStream for larger blobs`,
   );
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }

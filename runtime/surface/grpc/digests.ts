@@ -3,6 +3,7 @@ import {
   digestFunctions,
   functionOfHash,
 } from "../../base/digest-function.ts";
+import { isEmptyHash } from "../../catalog/reapi.ts";
 import { quoteText } from "../../catalog/text.ts";
 import type { WireDigest } from "../../wire/proto/digest.ts";
 import type { RawDigest } from "../../wire/proto/raw-digest.ts";
@@ -49,7 +50,13 @@ export function checkRawDigest(raw: RawDigest, wanted: DigestFunction | null): W
       `Cannot use the digest ${quoteText(raw.hash)}/${raw.sizeBytes}: give lower-case hex of ${expected}`,
     );
   }
-  return { digestFunction, hash: raw.hash, sizeBytes: raw.sizeBytes };
+  return checkSize({ digestFunction, hash: raw.hash, sizeBytes: raw.sizeBytes });
+}
+
+/** @throws Fault "badRequest" for no bytes under the hash of some. @source point 1 of the conformance list. */
+export function checkSize(digest: WireDigest): WireDigest {
+  if (digest.sizeBytes > 0 || isEmptyHash(digest.hash)) return digest;
+  throw bad(`Cannot use the digest ${digest.hash}/0: no bytes have another hash`);
 }
 
 /** @throws Fault "badRequest" as `checkRawDigest`, and when there is none. */

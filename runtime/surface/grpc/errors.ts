@@ -45,7 +45,7 @@ export function statusOf(error: unknown, random: Random): GrpcStatus {
   }
   const fault = asFault(error);
   const code = codeOf[fault.code];
-  const isForLater = fault.code === "overloaded" || code === grpcCodes.unavailable;
+  const isForLater = code === grpcCodes.resourceExhausted || code === grpcCodes.unavailable;
   const retryAfterMs = isForLater ? 1_000 * (1 + random.below(retryAfterSecondsMax)) : null;
   return { code, message: publicMessage(fault.code, fault.message, fault.cause), retryAfterMs };
 }

@@ -1,4 +1,5 @@
 import { Fault } from "../../base/fault.ts";
+import { nextTurn } from "../../base/turns.ts";
 import { MiB } from "../../base/units.ts";
 import { quoteText } from "../../catalog/text.ts";
 import { readWholeBody } from "../../catalog/whole-body.ts";
@@ -68,6 +69,9 @@ function parseToken(token: string): number {
   return Number(token);
 }
 
+/** Directories between two turns of the loop. */
+const readsPerTurn = 64;
+
 /** Goes through a tree, level by level. */
 class TreeWalk {
   readonly #place: Place;
@@ -96,6 +100,7 @@ class TreeWalk {
       const digest = this.#waiting[this.#at];
       if (digest === undefined) return null;
       this.#at += 1;
+      if (this.#at % readsPerTurn === 0) await nextTurn();
       const bytes = await this.#read(digest);
       if (bytes === null) {
         if (this.count > 0) continue;

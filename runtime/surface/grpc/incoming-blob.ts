@@ -18,8 +18,6 @@ export type IncomingDeps = Pick<GrpcSurface, "budget" | "gathering" | "config" |
   readonly makeRoom: () => boolean;
 };
 
-/** A view of a larger buffer keeps all of it: up to here that is no more than a copy would cost. */
-const keptShareMin = 1 / 4;
 /** Messages are put together before they go to disk: a write by another thread costs as much as copying 64 KiB. */
 const gatherBytesMax = 256 * KiB;
 /** With many blobs on their way to disk each has as little as this, so that a thousand that stall hold 64 MiB. */
@@ -136,9 +134,9 @@ export class IncomingBlob implements Disposable {
 
   [Symbol.dispose](): void {
     this.#endGather();
-    this.#stage?.discard();
-    this.#stage = null;
     this.#hold.giveBack();
+    discardStage(this.#stage);
+    this.#stage = null;
     const memory = this.#memory;
     this.#memory = null;
     if (memory !== null) memories.give(memory);
@@ -164,11 +162,6 @@ export class IncomingBlob implements Disposable {
 
   #addToMemory(data: Uint8Array): void {
     const { sizeBytes } = this.digest;
-    const isAll = this.receivedBytes === 0 && data.length === sizeBytes;
-    if (isAll && data.length >= data.buffer.byteLength * keptShareMin) {
-      this.#memory = data;
-      return;
-    }
     this.#memory ??= memories.take(sizeBytes).subarray(0, sizeBytes);
     this.#memory.set(data, this.receivedBytes);
   }
@@ -232,7 +225,7 @@ export class IncomingBlob implements Disposable {
     await budget.take(sizeBytes, { ...wait, withinMs: budgetWaitMsMax });
     this.#hold.tookFromBudget(sizeBytes);
     this.#memory = stage.readBack();
-    stage.discard();
+    discardStage(stage);
     this.#stage = null;
     return this.#memory;
   }
@@ -250,4 +243,11 @@ export class IncomingBlob implements Disposable {
     this.#stage = null;
     return staged;
   }
+}
+
+/** A file that cannot be removed, on a disk that has become read-only say, is one that no record names: the next start does. */
+function discardStage(stage: Stage | null): void {
+  try {
+    stage?.discard();
+  } catch {}
 }

@@ -1,6 +1,7 @@
 import { type DigestFunction, functionOfHash } from "../../base/digest-function.ts";
 import { quoteText } from "../../catalog/text.ts";
 import type { WireDigest } from "../../wire/proto/digest.ts";
+import { checkSize } from "./digests.ts";
 import { bad } from "./requests.ts";
 
 /** What a resource name of the ByteStream service names. */
@@ -64,7 +65,7 @@ export function parseResource(name: string): Resource {
   if (plainFunctions.has(digestFunction)) at += 1;
   const digest = digestOf(segments[at], segments[at + 1]);
   if (digest === null) throw malformed(name);
-  return { instanceName, digest, compressor, uploadId };
+  return { instanceName, digest: checkSize(digest), compressor, uploadId };
 }
 
 /** As `parseResource`, for uploads. */

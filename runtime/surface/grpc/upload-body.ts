@@ -22,22 +22,24 @@ export interface UploadBody {
 export class PlainBody implements UploadBody {
   readonly blob: IncomingBlob;
   readonly #startBytes: number;
+  wireBytes = 0;
 
-  constructor(blob: IncomingBlob) {
+  /** `startBytes`: where the client goes on, at most as far as the blob has come. */
+  constructor(blob: IncomingBlob, startBytes: number) {
     this.blob = blob;
-    this.#startBytes = blob.receivedBytes;
+    this.#startBytes = startBytes;
   }
 
   get offsetBytes(): number {
-    return this.blob.receivedBytes;
+    return this.#startBytes + this.wireBytes;
   }
 
-  get wireBytes(): number {
-    return this.blob.receivedBytes - this.#startBytes;
-  }
-
+  /** Bytes that are here already are passed over: the digest tells in the end whether they were the same. */
   add(data: Uint8Array): Promise<void> | null {
-    return this.blob.add(data);
+    const knownBytes = Math.max(0, this.blob.receivedBytes - this.offsetBytes);
+    this.wireBytes += data.length;
+    if (knownBytes === 0) return this.blob.add(data);
+    return knownBytes >= data.length ? null : this.blob.add(data.subarray(knownBytes));
   }
 
   finish(): Promise<void> {

@@ -20,7 +20,7 @@ export type UploadKey = {
   readonly blob: string;
 };
 
-type Kept = { readonly blob: IncomingBlob; readonly sinceMs: number };
+type Kept = { readonly blob: IncomingBlob; readonly place: string; readonly sinceMs: number };
 
 /**
  * Uploads by byte stream: those on their way, and the remains of those that broke off, whose client may come again.
@@ -38,7 +38,7 @@ export class Uploads {
   #keptBytes = 0;
   #timer: Timer | null = null;
 
-  /** `keptBytesMax`: bytes of uploads that broke off, which lie on disk. */
+  /** `keptBytesMax`: sizes of uploads that broke off, whose room on disk stays reserved. */
   constructor(clock: Clock, keptBytesMax: number) {
     this.#clock = clock;
     this.#keptBytesMax = keptBytesMax;
@@ -80,6 +80,7 @@ export class Uploads {
   /** A blob is in the store: whoever uploads it as well can stop. */
   blobIsHere(blob: string): void {
     for (const upload of this.#byBlob.get(blob) ?? []) upload.interrupt(new BlobIsHere());
+    for (const [key, { place }] of this.#kept) if (place === blob) this.drop(key);
   }
 
   /** Bytes that an upload has brought so far; null for one that nobody knows. */
@@ -97,10 +98,13 @@ export class Uploads {
     await upload.ended;
   }
 
-  /** What is left of an upload, for the caller to go on with; null when there is nothing of so many bytes. */
+  /**
+   * What is left of an upload, for the caller to go on with; null when there is nothing, or less than he says. More may
+   * have come since he asked.
+   */
   takeKept(uploadKey: string, receivedBytes: number): IncomingBlob | null {
     const kept = this.#kept.get(uploadKey);
-    if (kept?.blob.receivedBytes !== receivedBytes) return null;
+    if (kept === undefined || kept.blob.receivedBytes < receivedBytes) return null;
     this.#remove(uploadKey, kept);
     return kept.blob;
   }
@@ -109,8 +113,9 @@ export class Uploads {
    * Keeps what came of an upload that broke off; it is the registry's from here on. To be called before the upload is
    * forgotten, and for no other that has its name.
    */
-  async keep(upload: WatchedUpload, uploadKey: string, blob: IncomingBlob): Promise<void> {
-    const isWanted = blob.receivedBytes > 0 && blob.receivedBytes <= this.#keptBytesMax;
+  async keep(upload: WatchedUpload, key: UploadKey, blob: IncomingBlob): Promise<void> {
+    const { upload: uploadKey, blob: place } = key;
+    const isWanted = blob.receivedBytes > 0 && blob.digest.sizeBytes <= this.#keptBytesMax;
     if (!isWanted || this.#byUpload.get(uploadKey) !== upload) {
       blob[Symbol.dispose]();
       return;
@@ -122,8 +127,8 @@ export class Uploads {
       throw error;
     }
     this.drop(uploadKey);
-    this.#kept.set(uploadKey, { blob, sinceMs: this.#clock.monotonicMs() });
-    this.#keptBytes += blob.receivedBytes;
+    this.#kept.set(uploadKey, { blob, place, sinceMs: this.#clock.monotonicMs() });
+    this.#keptBytes += blob.digest.sizeBytes;
     while (this.#kept.size > keptCountMax || this.#keptBytes > this.#keptBytesMax) {
       this.#dropOldest();
     }
@@ -146,7 +151,7 @@ export class Uploads {
 
   #remove(uploadKey: string, { blob }: Kept): void {
     this.#kept.delete(uploadKey);
-    this.#keptBytes -= blob.receivedBytes;
+    this.#keptBytes -= blob.digest.sizeBytes;
   }
 
   #dropOldest(): void {

@@ -21,7 +21,6 @@ export class WatchedUpload {
   isAwaited = false;
   #hadData = true;
   #last: Uint8Array | null = null;
-  #count = 0;
   /** A message came behind the last one. */
   hasMore = false;
 
@@ -49,15 +48,14 @@ export class WatchedUpload {
     return bytes === null ? null : this.#decode(bytes);
   }
 
-  /** The last message, which was taken by now. The first may be the whole blob, and is kept as that. */
+  /** The last message, whose data was copied by now. */
   #giveBack(): void {
-    if (this.#last !== null && this.#count > 1) this.#incoming.giveBack(this.#last);
+    if (this.#last !== null) this.#incoming.giveBack(this.#last);
     this.#last = null;
   }
 
   #decode(bytes: Uint8Array): WriteRequest {
     this.#last = bytes;
-    this.#count += 1;
     const request = needMessage(decodeWrite(bytes), "WriteRequest");
     this.#hadData = request.data.length > 0;
     return request;

@@ -2,6 +2,7 @@ import zlib from "node:zlib";
 import { Fault } from "../../base/fault.ts";
 import { KiB } from "../../base/units.ts";
 import { ZstdFrames } from "../../wire/zstd-frames.ts";
+import { CoderInput } from "./coder-input.ts";
 import { badZstd, type TakePiece } from "./zstd.ts";
 
 /** What a decoder holds beside its window. */
@@ -16,8 +17,9 @@ export class Decompressor {
   readonly #frames: ZstdFrames;
   readonly #wireBytesMax: number;
   readonly #hold: (windowBytes: number) => void;
+  readonly #input = new CoderInput(this.#stream);
   readonly #running: Promise<void>;
-  #failure: unknown = null;
+  #isEnding = false;
   wireBytes = 0;
 
   /** `hold` is told how much memory the frames want, before they are decoded, and may throw. */
@@ -26,11 +28,12 @@ export class Decompressor {
     this.#frames = new ZstdFrames(sizeBytes);
     this.#wireBytesMax = worstCaseBytes(sizeBytes);
     this.#running = this.#run(take);
-    // Whoever pushes next is told.
-    this.#running.catch((error) => {
-      this.#failure = error;
-      this.#stream.destroy();
-    });
+    this.#running.then(
+      () => {
+        if (!this.#isEnding) this.#input.fail(badZstd("they go on behind their end"));
+      },
+      (error) => this.#input.fail(error),
+    );
   }
 
   /** @throws Fault "badRequest" for bytes that are no zstd, and what the taker threw. */
@@ -41,19 +44,13 @@ export class Decompressor {
     }
     this.#frames.push(bytes);
     this.#hold(this.#frames.windowBytes);
-    if (this.#failure !== null) throw this.#failure;
-    await Promise.race([
-      new Promise<void>((resolve) => {
-        this.#stream.write(bytes, () => resolve());
-      }),
-      this.#running,
-    ]);
-    if (this.#failure !== null) throw this.#failure;
+    await this.#input.push(bytes);
   }
 
   /** Resolves when everything was taken. @throws as `push`. */
   async end(): Promise<void> {
     if (!this.#frames.isAtEnd) throw badZstd("they end in the middle of a frame");
+    this.#isEnding = true;
     this.#stream.end();
     await this.#running;
   }

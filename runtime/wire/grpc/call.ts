@@ -112,13 +112,20 @@ export class GrpcCall implements StreamSink, Call, Incoming, Replies, Gatherer {
       }
     }
     // While a message waits to be taken nothing more is let in. One that is being put together is, or a message larger
-    // than the window would never end.
-    if (this.#isOver || this.#messages.length === 0) this.#credit(this.#heldBytes);
+    // than the window would never end; and of a call that has one message nothing comes behind it.
+    if (this.#isOver || this.#messages.length === 0 || this.#hasOneMessage) {
+      this.#credit(this.#heldBytes);
+    }
   }
 
   /** Too many bytes wait for the ends of messages, and this call's have waited longest. */
   dropped(): void {
     this.#refuse(new Fault("overloaded", "Cannot hold the message until it has come whole"));
+  }
+
+  get #hasOneMessage(): boolean {
+    const { shape } = this.#method;
+    return shape === "unary" || shape === "serverStream";
   }
 
   #count(): void {
@@ -141,7 +148,7 @@ export class GrpcCall implements StreamSink, Call, Incoming, Replies, Gatherer {
       this.#refuse(new Fault("badRequest", "The call ends in the middle of a message"));
       return;
     }
-    if (this.#method.shape === "unary" || this.#method.shape === "serverStream") {
+    if (this.#hasOneMessage) {
       this.#runWithRequest();
       return;
     }
@@ -315,9 +322,7 @@ export class GrpcCall implements StreamSink, Call, Incoming, Replies, Gatherer {
   }
 
   #queue(message: Uint8Array): void {
-    const { shape } = this.#method;
-    const isOne = shape === "unary" || shape === "serverStream";
-    if (isOne && this.#messages.length > 0) {
+    if (this.#hasOneMessage && this.#messages.length > 0) {
       throw new Fault("badRequest", "The call has several messages, not one");
     }
     if (this.#messages.length === queuedMessagesMax) {

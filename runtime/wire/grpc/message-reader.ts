@@ -6,7 +6,7 @@ import { GrpcFailure, grpcCodes } from "./status.ts";
 /** Before each message: a flag, and its length in four bytes. @source gRPC over HTTP/2, "Length-Prefixed-Message". */
 const prefixBytes = 5;
 /** Room that is made for a message on its word alone: pages that nobody writes to cost nothing. */
-const roomBytesMax = 1 * MiB;
+const roomBytesMax = 256 * KiB;
 /** A message that is less than a quarter of the chunk that it came in is copied, or it would keep all of it. */
 const chunkBytesMin = 16 * KiB;
 

@@ -47,6 +47,9 @@ export function listenOwnGrpc(options: OwnServerOptions): Http2Listener {
   });
 }
 
+/** Not `application/grpc-web`, whose messages have another form. */
+const grpcType = /^application\/grpc(?:$|[+;\s])/i;
+
 /** What answers the streams of a port. */
 export function grpcOverHttp2(
   options: Omit<OwnServerOptions, "hostname" | "port" | "onCut">,
@@ -57,11 +60,12 @@ export function grpcOverHttp2(
 
 function openStream(stream: Stream, host: Host): StreamSink {
   const { method, path } = stream.head;
-  if (method === "GET" && path === "/up") return new PlainSink(stream, 200, host.up);
+  const isProbe = (method === "GET" || method === "HEAD") && path === "/up";
+  if (isProbe) return new PlainSink(stream, 200, host.up);
   const why = `There is no ${method} ${path} here`;
   if (method !== "POST") return new PlainSink(stream, method === "GET" ? 404 : 405, () => why);
   const type = headerOf(stream, "content-type");
-  if (type === null || !type.startsWith("application/grpc")) {
+  if (type === null || !grpcType.test(type)) {
     return new PlainSink(stream, 415, () => "This port speaks gRPC: application/grpc");
   }
   const found = host.handler.methods.get(path);
@@ -97,7 +101,9 @@ class PlainSink implements StreamSink {
       ["content-type", this.#status === 200 ? "application/json" : "text/plain; charset=utf-8"],
       ["content-length", String(body.length)],
     ]);
-    this.#stream.respond(block, false);
+    const isHead = this.#stream.head.method === "HEAD";
+    this.#stream.respond(block, isHead);
+    if (isHead) return;
     this.#stream.write(body);
     this.#stream.end(null);
   }

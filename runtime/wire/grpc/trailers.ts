@@ -21,11 +21,15 @@ export function trailersOf(status: GrpcStatus): Uint8Array {
 
 /** The only headers of a call that sends nothing else. */
 export function trailersOnly(status: GrpcStatus): Uint8Array {
-  return encodeHeaders([...answerFields, ...fieldsOf(status)]);
+  // Asked for with a refusal of compressed messages, and right with any other.
+  const accepted: readonly HeaderField[] =
+    status.code === grpcCodes.unimplemented ? [["grpc-accept-encoding", "identity"]] : [];
+  return encodeHeaders([...answerFields, ...accepted, ...fieldsOf(status)]);
 }
 
 function fieldsOf(status: GrpcStatus): HeaderField[] {
-  const message = status.message.slice(0, messageCharsMax).toWellFormed();
+  // A space at its end would make it malformed. @source RFC 9113, section 8.2.1.
+  const message = status.message.slice(0, messageCharsMax).toWellFormed().trim();
   const fields: HeaderField[] = [
     ["grpc-status", String(status.code)],
     ["grpc-message", percentEncode(message)],

@@ -66,6 +66,11 @@ export class Http2Connection {
     return this.#out.streams.size;
   }
 
+  /** Some of an answer has not gone out. */
+  get isSending(): boolean {
+    return this.#outbox.isBlocked || this.#out.isSending;
+  }
+
   received(bytes: Uint8Array): void {
     if (this.#isEnded) return;
     this.#isCorked = true;

@@ -11,6 +11,8 @@ const numberMax = 2 ** 28;
 const memoEntriesMax = 64;
 const memoBlockBytesMax = 512;
 
+const noBytes = new Uint8Array(0);
+
 export type DecodedHeaders = {
   readonly fields: readonly HeaderField[];
   /** Names, values and 32 bytes for each. @source RFC 9113, section 6.5.2. */
@@ -29,7 +31,7 @@ export class HpackDecoder {
   readonly #listBytesMax: number;
   #memo = new Map<string, DecodedHeaders>();
   #memoGeneration = 0;
-  #bytes: Uint8Array = new Uint8Array(0);
+  #bytes: Uint8Array = noBytes;
   #at = 0;
   #endBytes = 0;
 
@@ -53,6 +55,8 @@ export class HpackDecoder {
       if (known !== undefined) return known;
     }
     const decoded = this.#decodeAnew(block);
+    // A view of what just came would keep all of it.
+    this.#bytes = noBytes;
     const isSame = this.#memoGeneration === this.#table.generation;
     if (isShort && isSame && this.#memo.size < memoEntriesMax) this.#memo.set(key, decoded);
     return decoded;

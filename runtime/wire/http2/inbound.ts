@@ -3,7 +3,7 @@ import type { FloodGuard } from "./flood-guard.ts";
 import type { FrameHeader, FrameTaker } from "./frame-cutter.ts";
 import { frameFlags, frameTypes } from "./frames.ts";
 import { HeaderBlocks } from "./header-blocks.ts";
-import { headerListBytesMax, streamsMax } from "./limits.ts";
+import { headerListBytesMax, streamsMax, turnBytesMax } from "./limits.ts";
 import type { Outbound } from "./outbound.ts";
 import { cutHeaders, uint31 } from "./payloads.ts";
 import { checkRequest, checkTrailers, malformed } from "./request-head.ts";
@@ -38,6 +38,9 @@ export class Inbound implements FrameTaker {
   }
 
   frame(header: FrameHeader, payload: Uint8Array): void {
+    if (this.#out.ownBytes > turnBytesMax) {
+      throw failure(errorCodes.enhanceYourCalm, "Too many answers to what came at one time");
+    }
     try {
       this.#take(header, payload);
     } catch (error) {

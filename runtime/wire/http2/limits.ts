@@ -43,6 +43,9 @@ export const floodLimits = {
 /** Answers to control frames that the client does not read; beyond it nothing more is read of it. */
 export const waitingBytesMax = 256 * KiB;
 
+/** Answers that are no data, to what came at one time. A thousand calls that are refused at once make a tenth of it. */
+export const turnBytesMax = 2 * MiB;
+
 /** A client that connects says at once what it speaks. */
 export const prefaceMsMax = 10 * second;
 /** An answer of which nobody takes a byte for this long is given up. @source surfaces.md 1: body I/O stall 120 s. */

@@ -4,7 +4,7 @@ import { Http2Connection, type Http2Host } from "./connection.ts";
 import { ConnectionWindows } from "./connection-windows.ts";
 import type { ErrorCode } from "./failure.ts";
 import type { Http2Handler } from "./inbound.ts";
-import { sweepPeriodMs } from "./limits.ts";
+import { prefaceMsMax, sweepPeriodMs } from "./limits.ts";
 import { SendQueue } from "./stream.ts";
 
 export type Http2ListenOptions = {
@@ -28,6 +28,8 @@ export type Http2Listener = {
   readonly port: number;
   readonly connectionCount: number;
   readonly streamCount: number;
+  /** Connections on which some of an answer has not gone out. */
+  readonly sendingCount: number;
   /** Accepts nobody any more and lets each connection finish what it has; `isAtOnce` cuts that too. */
   stop(isAtOnce: boolean): void;
 };
@@ -40,6 +42,7 @@ export function listenHttp2(options: Http2ListenOptions): Http2Listener {
   const { hostname, port, handler, clock, windowBytesMax, queueBytesMax, onCut } = options;
   const connections = new Set<Http2Connection>();
   const windows = new ConnectionWindows(windowBytesMax);
+  const arrivals = new Arrivals();
   let isStopping = false;
   const host = {
     handler,
@@ -58,11 +61,12 @@ export function listenHttp2(options: Http2ListenOptions): Http2Listener {
   };
   const listener = Bun.listen<Http2Connection>({
     ...place,
-    socket: handlersOf(host, connections),
+    socket: handlersOf({ host, connections, arrivals, isTls: options.tls !== undefined }),
   });
   const sweep: Timer = clock.every(sweepPeriodMs, () => {
     const nowMs = clock.monotonicMs();
     for (const connection of connections) connection.sweep(nowMs);
+    arrivals.sweep(nowMs);
     if (isStopping && connections.size === 0) sweep.cancel();
   });
   return {
@@ -75,6 +79,11 @@ export function listenHttp2(options: Http2ListenOptions): Http2Listener {
       for (const connection of connections) count += connection.streamCount;
       return count;
     },
+    get sendingCount() {
+      let count = 0;
+      for (const connection of connections) if (connection.isSending) count += 1;
+      return count;
+    },
     stop(isAtOnce) {
       if (!isStopping) listener.stop(false);
       isStopping = true;
@@ -83,16 +92,55 @@ export function listenHttp2(options: Http2ListenOptions): Http2Listener {
   };
 }
 
-function handlersOf(
-  host: Http2Host,
-  connections: Set<Http2Connection>,
-): Bun.SocketHandler<Http2Connection> {
+/** Bun tells of a TLS connection before its handshake only when somebody wants to hear of that. */
+class Arrivals {
+  readonly #sinceMs = new Map<Bun.Socket<Http2Connection>, number>();
+
+  add(socket: Bun.Socket<Http2Connection>, nowMs: number): void {
+    this.#sinceMs.set(socket, nowMs);
+  }
+
+  delete(socket: Bun.Socket<Http2Connection>): boolean {
+    return this.#sinceMs.delete(socket);
+  }
+
+  /** Ends those that never shake hands. */
+  sweep(nowMs: number): void {
+    for (const [socket, sinceMs] of this.#sinceMs) {
+      if (nowMs - sinceMs > prefaceMsMax) socket.terminate();
+    }
+  }
+}
+
+type Socket = Bun.Socket<Http2Connection>;
+type Events = {
+  readonly host: Http2Host;
+  readonly connections: Set<Http2Connection>;
+  readonly arrivals: Arrivals;
+  readonly isTls: boolean;
+};
+
+function handlersOf({
+  host,
+  connections,
+  arrivals,
+  isTls,
+}: Events): Bun.SocketHandler<Http2Connection> {
+  const begin = (socket: Socket): void => {
+    socket.setNoDelay(true);
+    const connection = new Http2Connection(socket, host);
+    socket.data = connection;
+    connections.add(connection);
+  };
   return {
     open(socket) {
-      socket.setNoDelay(true);
-      const connection = new Http2Connection(socket, host);
-      socket.data = connection;
-      connections.add(connection);
+      if (isTls) arrivals.add(socket, host.clock.monotonicMs());
+      else begin(socket);
+    },
+    handshake(socket, isDone) {
+      if (!arrivals.delete(socket)) return;
+      if (isDone) begin(socket);
+      else socket.terminate();
     },
     data(socket, bytes) {
       socket.data.received(bytes);
@@ -100,6 +148,7 @@ function handlersOf(
     },
     drain: (socket) => socket.data?.drained(),
     close(socket) {
+      arrivals.delete(socket);
       const connection = socket.data;
       if (connection === undefined) return;
       connections.delete(connection);

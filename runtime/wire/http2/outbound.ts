@@ -23,6 +23,7 @@ export class Outbound implements StreamHost {
   readonly sender: Sender;
   readonly queue: SendQueue;
   readonly #outbox: Outbox;
+  readonly streamWindowBytes: number;
   readonly #windowBytes: number;
   /** Told of everything that waits in the outbox and was not asked for by a frame. */
   readonly #onWrite: () => void;
@@ -38,16 +39,28 @@ export class Outbound implements StreamHost {
   }) {
     this.#outbox = parts.outbox;
     this.#windowBytes = parts.windowBytes;
+    // Three streams from which nobody takes leave room for the others.
+    this.streamWindowBytes = Math.min(streamWindowBytes, Math.floor(parts.windowBytes / 4));
     this.#receiveWindowBytes = parts.windowBytes;
     this.queue = parts.queue;
     this.#onWrite = parts.onWrite;
     this.sender = new Sender(this.#outbox, this.peer, (stream) => this.settle(stream));
   }
 
+  /** Bytes that wait in the outbox for the end of the turn, or for the client. */
+  get ownBytes(): number {
+    return this.#outbox.ownBytes;
+  }
+
   /** Nothing goes out any more. */
   end(): void {
     this.#isEnded = true;
     this.streams.abandon();
+  }
+
+  get isSending(): boolean {
+    for (const stream of this.streams.all()) if (stream.hasBytes) return true;
+    return false;
   }
 
   /** Gives up streams whose bytes the client does not let go out. */
@@ -60,7 +73,7 @@ export class Outbound implements StreamHost {
   sendFirst(): void {
     const settings = [
       [settingIds.maxConcurrentStreams, streamsMax],
-      [settingIds.initialWindowSize, streamWindowBytes],
+      [settingIds.initialWindowSize, this.streamWindowBytes],
       [settingIds.maxFrameSize, frameBytesMax],
       [settingIds.maxHeaderListSize, headerListBytesMax],
     ] as const;
@@ -119,7 +132,7 @@ export class Outbound implements StreamHost {
     this.credit(bytes);
     if (stream.isReset || stream.isRemoteEnded || this.#isEnded) return;
     stream.creditBytes += bytes;
-    if (stream.creditBytes * creditParts < streamWindowBytes) return;
+    if (stream.creditBytes * creditParts < this.streamWindowBytes) return;
     stream.receiveWindowBytes += stream.creditBytes;
     this.#sendWindowUpdate(stream.id, stream.creditBytes);
     stream.creditBytes = 0;

@@ -118,8 +118,18 @@ export class Outbox {
     const rest = this.#rest;
     if (rest === null) return;
     this.#rest = null;
-    this.#addedBytes = 0;
     this.#write(rest);
+    // What goes out first is what stood there first.
+    this.#addedBytes = Math.min(this.#addedBytes, this.#restBytes);
+  }
+
+  /** What was written and is no part of a burst of data. */
+  get ownBytes(): number {
+    return this.#at + this.#addedBytes;
+  }
+
+  get #restBytes(): number {
+    return this.#rest?.length ?? 0;
   }
 
   /** Nothing goes out any more. */

@@ -1,6 +1,6 @@
 import { assert } from "../../base/assert.ts";
 import type { ErrorCode } from "./failure.ts";
-import { streamStallMsMax, streamWindowBytes } from "./limits.ts";
+import { streamStallMsMax } from "./limits.ts";
 import type { RequestHead } from "./request-head.ts";
 
 /** What takes the body of a request. Called in the order of what came; after `ended` or `reset` never again. */
@@ -23,6 +23,8 @@ export interface StreamHost {
   sendReset(stream: Stream, code: ErrorCode): void;
   consumed(stream: Stream, bytes: number): void;
   readonly queue: SendQueue;
+  /** What a client may send on a new stream. */
+  readonly streamWindowBytes: number;
 }
 
 /** Bytes of answers that wait for their clients, over all connections of a port. */
@@ -50,7 +52,7 @@ export class Stream {
   sink: StreamSink | null = null;
   /** What we may still send, and the client to us. The first may be negative. */
   sendWindowBytes: number;
-  receiveWindowBytes = streamWindowBytes;
+  receiveWindowBytes: number;
   /** Consumed and not yet told to the client. */
   creditBytes = 0;
   receivedBytes = 0;
@@ -60,7 +62,7 @@ export class Stream {
   isReset = false;
   /** It stands in the list of those that send. */
   isListed = false;
-  /** When a look first found that its window holds its bytes back; null when it did not. */
+  /** When a look first found bytes of which none has gone out since; null when there was none. */
   #heldSinceMs: number | null = null;
   readonly #pieces: Piece[] = [];
   #trailers: Uint8Array | null = null;
@@ -71,6 +73,7 @@ export class Stream {
     this.id = id;
     this.head = head;
     this.sendWindowBytes = sendWindowBytes;
+    this.receiveWindowBytes = host.streamWindowBytes;
   }
 
   get isOpen(): boolean {
@@ -165,9 +168,9 @@ export class Stream {
     return bytes.subarray(atBytes, endBytes);
   }
 
-  /** Whether its window has been shut for too long, as of now. */
+  /** Whether nothing of its bytes has gone out for too long, as of now: its window is shut, or that of the connection. */
   isStalled(nowMs: number): boolean {
-    if (!this.hasBytes || this.sendWindowBytes > 0) {
+    if (!this.hasBytes) {
       this.#heldSinceMs = null;
       return false;
     }

@@ -12,6 +12,9 @@ import { WireWriter } from "./wire-writer.ts";
 /** Longer than any instance name that is accepted. */
 export const instanceBytesMax = 4_096;
 
+/** As many digests of SHA-256 as a message of 16 MiB holds; empty ones, of two bytes, would be eight million. */
+const itemsMax = 250_000;
+
 export type FindMissingRequest = {
   readonly instanceName: string;
   readonly digests: readonly RawDigest[];
@@ -29,6 +32,7 @@ export function decodeFindMissing(bytes: Uint8Array): FindMissingRequest | null 
   while (reader.next()) {
     switch (reader.field) {
       case findFields.blobDigests:
+        if (digests.length === itemsMax) reader.breakOff();
         digests.push(readRawDigest(reader));
         break;
       case findFields.instanceName:
@@ -78,6 +82,7 @@ export function decodeBatchUpdate(bytes: Uint8Array): BatchUpdateRequest | null 
   while (reader.next()) {
     switch (reader.field) {
       case updateFields.requests:
+        if (items.length === itemsMax) reader.breakOff();
         items.push(readItem(reader));
         break;
       case updateFields.instanceName:
@@ -150,6 +155,7 @@ export function decodeBatchRead(bytes: Uint8Array): BatchReadRequest | null {
   while (reader.next()) {
     switch (reader.field) {
       case readFields.digests:
+        if (digests.length === itemsMax) reader.breakOff();
         digests.push(readRawDigest(reader));
         break;
       case readFields.instanceName:

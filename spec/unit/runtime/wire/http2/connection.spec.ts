@@ -140,11 +140,14 @@ describe("the windows of a client", () => {
 
   test("that a client exceeds on the connection cost it the connection", () => {
     const engine = openH2({ consumes: false, windowBytes: 2 ** 20 });
-    engine.connection.received(h2Headers(1, callFields(path)));
-    engine.connection.received(h2Body(1, Buffer.alloc(2 ** 20), { isEnd: false }));
+    for (const id of [1, 3, 5, 7, 9]) {
+      engine.connection.received(h2Headers(id, callFields(path)));
+      if (id === 9) break;
+      engine.connection.received(h2Body(id, Buffer.alloc(2 ** 18), { isEnd: false }));
+    }
     expect(goaways(engine)).toEqual([]);
-    engine.connection.received(h2Data(1, Buffer.alloc(1)));
-    expect(goaways(engine)).toEqual([{ lastId: 1, code: h2Codes.flowControlError }]);
+    engine.connection.received(h2Data(9, Buffer.alloc(1)));
+    expect(goaways(engine)).toEqual([{ lastId: 9, code: h2Codes.flowControlError }]);
   });
 
   test("are given back for bytes of a stream that is gone", async () => {
