@@ -7,7 +7,7 @@ import { type Build, expectAllServed, freshWord } from "./flow.ts";
 import { grpcEngines, startGrpcNode } from "./grpc-node.ts";
 import { startWireTap } from "./wire-tap.ts";
 
-setDefaultTimeout(180 * second + installMsMax);
+setDefaultTimeout(600 * second + installMsMax);
 
 const parallelActions = 200;
 
