@@ -3,6 +3,7 @@ import { seededRandom } from "../../runtime/base/random.ts";
 import { KiB, MiB } from "../../runtime/base/units.ts";
 import { grpcCodes } from "../../runtime/wire/grpc/status.ts";
 import { type Digest, digestOf } from "../support/reapi-client.ts";
+import { encodeProto } from "../support/reapi-protos.ts";
 import { type Endpoint, judged, openEndpoint } from "./endpoint.ts";
 
 /** Points of the conformance list about blobs in batches and their presence. */
@@ -167,6 +168,25 @@ describe.each(judged)("%s", (engine) => {
       const found = await missing(digests);
       expect([found.code, found.digests?.length]).toEqual([0, digests.length]);
     });
+  });
+
+  test("Buck2 sends batches of 4,000,000 bytes, and takes messages of 4 MiB", async () => {
+    const large = random.bytes(2_000_000);
+    const blobs = [large, ...Array.from({ length: 200 }, () => random.bytes(10_000))];
+    const requests = blobs.map((data) => ({ digest: digestOf(data), data }));
+    const { instance: instanceName } = endpoint;
+    const updated = await endpoint.client.call<{
+      responses: { status: { code: number } | null }[];
+    }>("ContentAddressableStorage/BatchUpdateBlobs", { instanceName, requests });
+    expect(updated.value.responses.map(({ status }) => status?.code ?? 0)).toEqual(
+      blobs.map(() => 0),
+    );
+    const { code, value } = await endpoint.client.unary(
+      "/build.bazel.remote.execution.v2.ContentAddressableStorage/BatchReadBlobs",
+      encodeProto("BatchReadBlobsRequest", { instanceName, digests: blobs.map(digestOf) }),
+    );
+    expect([code, (value?.length ?? 0) > 4_000_000]).toEqual([0, true]);
+    expect(value?.length ?? 0).toBeLessThan(4 * MiB);
   });
 
   test("16: FindMissingBlobs keeps order and duplicates, and knows what was written by other ways", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import http2 from "node:http2";
+import { MiB } from "../../../runtime/base/units.ts";
 import { grpcCodes } from "../../../runtime/wire/grpc/status.ts";
 import { type NodeProcess, startNode, until } from "../../support/node-process.ts";
 import { digestOf, ReapiClient } from "../../support/reapi-client.ts";
@@ -48,6 +49,21 @@ describe.each(["kura", "grpc-js"])("%s", (engine) => {
     write.finish();
     expect(await write.ended).toMatchObject({ code: 0, value: 1_000 });
     expect(await node.exited).toBe(0);
+  });
+
+  test("that is full says so, and when to come again", async () => {
+    const env = { KURA_GRPC_ENGINE: engine, KURA_CAS_CAPACITY_BYTES: "64MiB" };
+    await using node = await startNode({ env });
+    using client = connect(node);
+    const data = Buffer.alloc(4 * MiB);
+    let ended = await client.write("uploads/u/blobs/none/0", data);
+    for (let i = 0; i < 20 && ended.code !== grpcCodes.resourceExhausted; i++) {
+      data.writeUInt32LE(i);
+      ended = await client.write(`uploads/u/blobs/${digestOf(data).hash}/${data.length}`, data);
+    }
+    expect(ended.code).toBe(grpcCodes.resourceExhausted);
+    expect(ended.words).toContain("KURA_CAS_CAPACITY_BYTES");
+    expect(ended.retryAfterSeconds).toBeGreaterThan(0);
   });
 
   test("counts calls by method and status", async () => {
