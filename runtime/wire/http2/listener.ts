@@ -143,7 +143,7 @@ function handlersOf({
       else socket.terminate();
     },
     data(socket, bytes) {
-      socket.data.received(bytes);
+      socket.data?.received(bytes);
       releaseChunk(bytes);
     },
     drain: (socket) => socket.data?.drained(),
