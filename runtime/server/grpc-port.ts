@@ -101,9 +101,12 @@ export class GrpcPort {
     probe.stop(true);
     this.#own.delete(probe);
     tls.begin((pair) => {
-      for (const listener of this.#own)
-        if (listener.connectionCount === 0) this.#own.delete(listener);
-      return asTlsListener(this.#listenOwn(probe.port, pair));
+      const listener = this.#listenOwn(probe.port, pair);
+      // The one before is retired only now.
+      for (const old of [...this.#own].slice(0, -2)) {
+        if (old.connectionCount === 0) this.#own.delete(old);
+      }
+      return asTlsListener(listener);
     });
   }
 

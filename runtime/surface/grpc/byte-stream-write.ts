@@ -1,3 +1,4 @@
+import { sleep } from "../../base/clock.ts";
 import { asFault } from "../../base/fault.ts";
 import { MiB } from "../../base/units.ts";
 import { reapiBlob } from "../../catalog/kinds.ts";
@@ -21,6 +22,8 @@ import type { UploadKey } from "./uploads.ts";
 import { BlobIsHere, WatchedUpload } from "./watched-upload.ts";
 import { decoderBytes } from "./zstd-decoder.ts";
 
+/** What a client that has sent its last message may take to end its side. */
+const endMsMax = 50;
 /** A blob can come by other ways than gRPC meanwhile: looked for after so many bytes. */
 const lookAgainBytes = 4 * MiB;
 
@@ -222,10 +225,12 @@ class Write {
   async #commit(body: UploadBody): Promise<Uint8Array> {
     const surface = this.#surface;
     const { digest } = this.#upload;
-    this.#watched.expectEnd();
+    const ended = this.#watched.expectEnd();
     await body.finish();
     const bytes = await body.blob.finish(this.#name, () => this.#call.signal);
     const outcome = await commitBlob(surface, this.#name, { digest, body: bytes });
+    // Clients end their side with the last message or right behind it; one that does not is not waited for.
+    if (!this.#watched.hasEnded) await Promise.race([ended, sleep(surface.clock, endMsMax)]);
     if (this.#watched.hasMore) {
       throw bad(`Cannot end the upload of ${digest.hash}: more came behind finish_write`);
     }

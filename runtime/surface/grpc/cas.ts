@@ -71,7 +71,8 @@ export async function batchUpdateBlobs(
   const plainBytes = message.items.reduce((sum, item) => sum + decodedBytes(item), 0);
   checkDecoded(plainBytes);
   const { budget } = surface;
-  const heldBytes = totalBytes + plainBytes;
+  // A budget that is smaller than a batch lets one in at a time.
+  const heldBytes = Math.min(totalBytes + plainBytes, budget.limitBytes);
   await takeFor(call, budget, { bytes: heldBytes, withinMs: batchWaitMsMax });
   try {
     const place = { surface, call, scope };
@@ -189,9 +190,13 @@ export async function batchReadBlobs(
     const entriesBytes = entryBytes * message.digests.length;
     const writer = new WireWriter(Math.min(totalBytes + entriesBytes, peerMessageBytesMax));
     const place = { surface, call, scope };
+    let restBytes = message.digests.reduce((sum, raw) => sum + refusedBytes(raw), 0);
+    checkEntries(restBytes);
     for (const [at, raw] of message.digests.entries()) {
       if (at % lookUpsPerTurn === lookUpsPerTurn - 1) await nextTurn();
-      const hasRoom = writer.sizeBytes + raw.sizeBytes + entryBytes <= peerMessageBytesMax;
+      restBytes -= refusedBytes(raw);
+      const roomBytes = peerMessageBytesMax - writer.sizeBytes - restBytes;
+      const hasRoom = raw.sizeBytes + entryBytes <= roomBytes;
       let plain = hasRoom ? readAtOnce(place, raw, wanted) : noBytes;
       let status = hasRoom ? okStatus : tooMuch;
       if (plain === null) {
@@ -208,11 +213,22 @@ export async function batchReadBlobs(
 }
 
 /** What an entry of an answer has beside its blob, with the longest hash. */
-const entryBytes = 192;
+const entryBytes = 512;
+
+/** What an entry takes that is refused. */
+function refusedBytes({ hash }: RawDigest): number {
+  return hash.length + 24;
+}
+
+function checkEntries(bytes: number): void {
+  if (bytes <= batchBytesMax) return;
+  throw new Fault("badRequest", "Cannot answer the batch: it asks for too many blobs at a time");
+}
+
 /** The sizes of all blobs are within the limit, and what stands around them is not: the client asks for this one again. */
 const tooMuch: GrpcStatus = {
   code: grpcCodes.resourceExhausted,
-  message: "This batch is too large with what is around its blobs: read this one by itself",
+  message: "",
   retryAfterMs: null,
 };
 

@@ -23,6 +23,7 @@ export class WatchedUpload {
   #last: Uint8Array | null = null;
   /** A message came behind the last one. */
   hasMore = false;
+  hasEnded = false;
 
   constructor(incoming: Incoming, nowMs: () => number) {
     this.#incoming = incoming;
@@ -61,13 +62,16 @@ export class WatchedUpload {
     return request;
   }
 
-  /** From here on no message may come; one that does is noticed. */
-  expectEnd(): void {
-    this.#nextBytes().then(
+  /** From here on no message may come. Resolves when the client has ended its side, or has sent one all the same. */
+  expectEnd(): Promise<void> {
+    return this.#nextBytes().then(
       (bytes) => {
         this.hasMore = bytes !== null;
+        this.hasEnded = true;
       },
-      () => {},
+      () => {
+        this.hasEnded = true;
+      },
     );
   }
 

@@ -61,13 +61,19 @@ export function listenHttp2(options: Http2ListenOptions): Http2Listener {
   };
   const listener = Bun.listen<Http2Connection>({
     ...place,
-    socket: handlersOf({ host, connections, arrivals, isTls: options.tls !== undefined }),
+    socket: handlersOf({
+      host,
+      connections,
+      arrivals,
+      isTls: options.tls !== undefined,
+      isStopping: () => isStopping,
+    }),
   });
   const sweep: Timer = clock.every(sweepPeriodMs, () => {
     const nowMs = clock.monotonicMs();
     for (const connection of connections) connection.sweep(nowMs);
     arrivals.sweep(nowMs);
-    if (isStopping && connections.size === 0) sweep.cancel();
+    if (isStopping && connections.size === 0 && arrivals.isEmpty) sweep.cancel();
   });
   return {
     port: listener.port,
@@ -85,6 +91,7 @@ export function listenHttp2(options: Http2ListenOptions): Http2Listener {
       return count;
     },
     stop(isAtOnce) {
+      if (isAtOnce) arrivals.end();
       if (!isStopping) listener.stop(false);
       isStopping = true;
       for (const connection of connections) connection.stop(isAtOnce);
@@ -98,6 +105,14 @@ class Arrivals {
 
   add(socket: Bun.Socket<Http2Connection>, nowMs: number): void {
     this.#sinceMs.set(socket, nowMs);
+  }
+
+  end(): void {
+    for (const socket of this.#sinceMs.keys()) socket.terminate();
+  }
+
+  get isEmpty(): boolean {
+    return this.#sinceMs.size === 0;
   }
 
   delete(socket: Bun.Socket<Http2Connection>): boolean {
@@ -118,6 +133,7 @@ type Events = {
   readonly connections: Set<Http2Connection>;
   readonly arrivals: Arrivals;
   readonly isTls: boolean;
+  readonly isStopping: () => boolean;
 };
 
 function handlersOf({
@@ -125,12 +141,15 @@ function handlersOf({
   connections,
   arrivals,
   isTls,
+  isStopping,
 }: Events): Bun.SocketHandler<Http2Connection> {
   const begin = (socket: Socket): void => {
     socket.setNoDelay(true);
     const connection = new Http2Connection(socket, host);
     socket.data = connection;
     connections.add(connection);
+    // Its handshake has outlived the listener.
+    if (isStopping()) connection.stop(false);
   };
   return {
     open(socket) {

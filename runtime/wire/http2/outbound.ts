@@ -29,6 +29,7 @@ export class Outbound implements StreamHost {
   readonly #onWrite: () => void;
   #receiveWindowBytes: number;
   #creditBytes = 0;
+  #framesAtSweep = 0;
   #isEnded = false;
 
   constructor(parts: {
@@ -65,8 +66,11 @@ export class Outbound implements StreamHost {
 
   /** Gives up streams whose bytes the client does not let go out. */
   sweep(nowMs: number): void {
+    // Streams that only wait for their turn are not stalled.
+    const isStuck = this.sender.frames === this.#framesAtSweep;
+    this.#framesAtSweep = this.sender.frames;
     for (const stream of this.streams.all()) {
-      if (stream.isStalled(nowMs)) this.resetStream(stream.id, errorCodes.cancel);
+      if (stream.isStalled(nowMs, isStuck)) this.resetStream(stream.id, errorCodes.cancel);
     }
   }
 

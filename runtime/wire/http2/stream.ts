@@ -168,9 +168,9 @@ export class Stream {
     return bytes.subarray(atBytes, endBytes);
   }
 
-  /** Whether nothing of its bytes has gone out for too long, as of now: its window is shut, or that of the connection. */
-  isStalled(nowMs: number): boolean {
-    if (!this.hasBytes) {
+  /** Whether its window has been shut for too long, as of now, or nothing went out on the whole connection. */
+  isStalled(nowMs: number, isConnectionStuck: boolean): boolean {
+    if (!this.hasBytes || (this.sendWindowBytes > 0 && !isConnectionStuck)) {
       this.#heldSinceMs = null;
       return false;
     }

@@ -12,8 +12,8 @@ import { WireWriter } from "./wire-writer.ts";
 /** Longer than any instance name that is accepted. */
 export const instanceBytesMax = 4_096;
 
-/** As many digests of SHA-256 as a message of 16 MiB holds; empty ones, of two bytes, would be eight million. */
-const itemsMax = 250_000;
+/** As many digests of SHA-1 as a message of 16 MiB holds; empty ones, of two bytes, would be eight million. */
+const itemsMax = 360_000;
 
 export type FindMissingRequest = {
   readonly instanceName: string;
