@@ -14,7 +14,7 @@ import type { GrpcSurface } from "./surface.ts";
 
 /** What a blob needs on its way in. */
 export type IncomingDeps = Pick<GrpcSurface, "budget" | "gathering" | "config" | "store"> & {
-  /** Frees what can be missed; true when there was any. Asked when a file finds no room. */
+  /** Called when a file finds no room: gives up remains of other uploads, and says whether there were any. */
   readonly makeRoom: () => boolean;
 };
 

@@ -1,7 +1,7 @@
 import type { WireReader } from "./wire-reader.ts";
 import type { WireWriter } from "./wire-writer.ts";
 
-/** A `Digest` as a request brings it, not looked at yet: any text for a hash. Sizes are 0 to 2^53-1. */
+/** A `Digest` as a request brings it, unchecked: the hash is any text of up to 256 characters, the size 0 to 2^53-1. */
 export type RawDigest = { readonly hash: string; readonly sizeBytes: number };
 
 const digestFields = { hash: 1, sizeBytes: 2 } as const;
