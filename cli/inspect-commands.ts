@@ -35,6 +35,16 @@ function addQuestions(inspect: Command, terminal: Terminal): void {
     await inspectStore({ terminal, ...options });
   });
   addSub(inspect, {
+    name: "space",
+    about: "Who fills the store: artifacts and hit rate by namespace and producer; what goes next.",
+    examples: ["kura inspect space", "kura inspect space --limit 1000 --json | jq .holdings"],
+  })
+    .option("--limit <count>", "namespaces with their producers to list, 1 to 1,000 (default: 100)")
+    .action(async (options: InspectOptions & { limit?: string }) => {
+      const { inspectSpace } = await import("./command/inspect-space.ts");
+      await inspectSpace({ terminal, ...options });
+    });
+  addSub(inspect, {
     name: "segments",
     about: "Every file of the log: number, state, size.",
     examples: ["kura inspect segments"],
@@ -42,6 +52,16 @@ function addQuestions(inspect: Command, terminal: Terminal): void {
     const { inspectSegments } = await import("./command/inspect-node.ts");
     await inspectSegments({ terminal, ...options });
   });
+  addSub(inspect, {
+    name: "scrub",
+    about: "The search for damage in a running node: rate, progress, last cycle, what it found.",
+    examples: ["kura inspect scrub", "kura inspect scrub --now   # begin a cycle at full speed"],
+  })
+    .option("--now", "begin a cycle from the start and at full speed")
+    .action(async (options: InspectOptions & { now?: boolean }) => {
+      const { inspectScrub } = await import("./command/inspect-scrub.ts");
+      await inspectScrub({ terminal, ...options });
+    });
   addSub(inspect, {
     name: "config",
     about: "Every setting with its value, where that came from, unit, range and help.",

@@ -6,12 +6,14 @@ import { findAdminSocket } from "../runtime/server/admin-socket.ts";
 export type Answer = { readonly status: number; readonly text: string };
 
 type Question = {
-  readonly method: "GET" | "DELETE";
+  readonly method: "GET" | "POST" | "DELETE";
   /** Path with query. */
   readonly path: string;
+  /** How long the answer may take; half a minute unless told. */
+  readonly withinMs?: number;
 };
 
-/** A node that answers at all answers its admin routes from memory; half a minute covers a machine under load. */
+/** A node answers most admin routes from memory; half a minute covers a machine under load. */
 const answerMsMax = 30 * second;
 /** What a node answers is a page of figures; a megabyte is a mistake in the address. */
 const answerCharsMax = 16 * 1_024 * 1_024;
@@ -20,7 +22,7 @@ const answerCharsMax = 16 * 1_024 * 1_024;
 export async function askNode(dataDir: string, question: Question): Promise<Answer | null> {
   const socketPath = findAdminSocket(realDisk, dataDir);
   try {
-    return await ask(`http://kura${question.path}`, question.method, socketPath);
+    return await ask(`http://kura${question.path}`, question, socketPath);
   } catch (error) {
     // No socket, or one that a killed node has left behind.
     if (isNobodyThere(error)) return null;
@@ -31,7 +33,7 @@ export async function askNode(dataDir: string, question: Question): Promise<Answ
 /** Asks a node by its public address. @throws Fault "unavailable" when nobody answers there. */
 export async function askUrl(baseUrl: string, question: Question): Promise<Answer> {
   try {
-    return await ask(`${baseUrl}${question.path}`, question.method, null);
+    return await ask(`${baseUrl}${question.path}`, question, null);
   } catch (error) {
     throw unreachable(baseUrl, error);
   }
@@ -68,11 +70,15 @@ function messageOf(text: string): string {
   return text.trim().split("\n")[0] ?? "";
 }
 
-async function ask(url: string, method: string, socketPath: string | null): Promise<Answer> {
+async function ask(
+  url: string,
+  { method, withinMs = answerMsMax }: Question,
+  socketPath: string | null,
+): Promise<Answer> {
   const response = await fetch(url, {
     method,
     redirect: "error",
-    signal: AbortSignal.timeout(answerMsMax),
+    signal: AbortSignal.timeout(withinMs),
     ...(socketPath === null ? {} : { unix: socketPath }),
   });
   const text = await response.text();

@@ -1,6 +1,7 @@
 import { systemClock } from "../runtime/base/clock.ts";
 import { systemRandom } from "../runtime/base/random.ts";
 import { realDisk } from "../runtime/base/real-disk.ts";
+import { describeSpace, type SpaceReport, unitsListed } from "../runtime/catalog/space-report.ts";
 import type { ArtifactName } from "../runtime/store/identity.ts";
 import { OfflineStore, rebuildIndex, type VerifyFigures } from "../runtime/store/inspect.ts";
 import type { Progress } from "./view/progress.ts";
@@ -19,6 +20,26 @@ export async function readStore(dataDir: string): Promise<Facts> {
 /** The files of the log. */
 export async function readSegments(dataDir: string): Promise<readonly Facts[]> {
   return [...(await withStore(dataDir, (store) => store.segments()))];
+}
+
+/** Who fills the store, as far as its files tell: nobody counted reads, and no capacity is set. */
+export async function readSpace(dataDir: string, limit: number): Promise<SpaceReport> {
+  return withStore(dataDir, async (store) => {
+    const census = await store.census();
+    return describeSpace({
+      wallMs: systemClock.wallMs(),
+      usage: {
+        usedBytes: store.files.usedBytes,
+        capacityBytes: null,
+        freeBytes: realDisk.freeBytes(dataDir),
+      },
+      census,
+      limit,
+      names: await store.nameHoldings(census, limit),
+      reads: null,
+      nextToGo: store.nextToGo(unitsListed),
+    });
+  });
 }
 
 /** One artifact; null when there is none. */

@@ -141,7 +141,9 @@ describe("a socket of Bun.listen", () => {
     const count = watched.side.write(piece);
     expect(count).toBeGreaterThan(0);
     expect(count).toBeLessThan(piece.length);
-    expect(watched.side.write(piece)).toBe(0);
+    // The system takes more for as long as it moves what it has to the other side.
+    await eventually("it is full", () => watched.side.write(piece) === 0);
+    watched.events.length = 0;
     await moment();
     expect(watched.events).toEqual([]);
     client.resume();

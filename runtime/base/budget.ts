@@ -1,123 +1,78 @@
-import { assert } from "./assert.ts";
-import type { Clock, Timer } from "./clock.ts";
-import { Fault } from "./fault.ts";
+import type { Clock } from "./clock.ts";
+import type { Fault } from "./fault.ts";
 import { budgetWaitersMax } from "./limits.ts";
+import { type Share, SharePool, type WaitOptions } from "./shares.ts";
 
-export type WaitOptions = {
-  /** Milliseconds until the wait ends with Fault "overloaded". */
-  readonly withinMs: number;
-  /** Ends the wait with Fault "clientClosed". */
-  readonly signal: AbortSignal;
+export type { WaitOptions } from "./shares.ts";
+
+/** A part of a ledger: see `ledger.ts`. */
+export type BudgetShare = {
+  readonly pool: SharePool;
+  /** Bytes that it has whatever others hold. */
+  readonly minBytes: number;
+  /** What it counts: "memory for uploads". */
+  readonly what: string;
 };
 
-type Waiter = { bytes: number; isDone: boolean; grant: () => void };
-
 /**
- * A counter of bytes that may be held at one time. Whoever takes gives back exactly as much.
- * Waiting is first come, first served: nobody overtakes the first waiter, however little he wants.
+ * A counter of bytes that may be held at one time, alone or as a part of a ledger. Whoever takes gives back exactly as
+ * much. Waiting is first come, first served: nobody overtakes the first waiter, however little he wants.
  */
 export class ByteBudget {
+  /** The most that it may hold; in a ledger others may hold some of it. */
   readonly limitBytes: number;
-  readonly #clock: Clock;
-  readonly #waitersMax: number;
-  #usedBytes = 0;
-  #waiting = 0;
-  /** May hold waiters that gave up: they are skipped when their turn comes. */
-  #queue: Waiter[] = [];
+  readonly #share: Share;
 
-  constructor(limitBytes: number, clock: Clock, waitersMax = budgetWaitersMax) {
-    assert(limitBytes > 0, "a budget has room for at least one byte");
+  constructor(
+    limitBytes: number,
+    clock: Clock,
+    waitersMax = budgetWaitersMax,
+    { pool, minBytes, what }: BudgetShare = alone(limitBytes, clock),
+  ) {
+    this.#share = pool.open({
+      min: minBytes,
+      max: limitBytes,
+      waitersMax,
+      describe: (bytes) => `${bytes} bytes of ${what}`,
+    });
     this.limitBytes = limitBytes;
-    this.#clock = clock;
-    this.#waitersMax = waitersMax;
   }
 
   get usedBytes(): number {
-    return this.#usedBytes;
+    return this.#share.used;
   }
 
   /** Those who wait now. */
   get waiting(): number {
-    return this.#waiting;
+    return this.#share.waiting;
   }
 
   /** True when the bytes are taken; false at once when there is no room or somebody waits already. */
   tryTake(bytes: number): boolean {
-    assertSize(bytes);
-    if (this.#waiting > 0 || this.#usedBytes + bytes > this.limitBytes) return false;
-    this.#usedBytes += bytes;
-    return true;
+    return this.#share.tryTake(bytes);
   }
 
-  /**
-   * Takes the bytes, waiting for them if need be.
-   * @throws Fault "overloaded" when the wait is over, the queue is full or the budget could never hold as much;
-   * "clientClosed" when the signal fires. Nothing is taken then.
-   */
-  take(bytes: number, { withinMs, signal }: WaitOptions): Promise<void> {
-    if (this.tryTake(bytes)) return Promise.resolve();
-    if (bytes > this.limitBytes || this.#waiting >= this.#waitersMax) {
-      return Promise.reject(this.#overloaded(bytes));
-    }
-    if (signal.aborted) return Promise.reject(gone());
-    return new Promise((resolve, reject) => {
-      let timer: Timer | null = null;
-      const onAbort = (): void => end(gone());
-      const end = (fault: Fault | null): void => {
-        if (waiter.isDone) return;
-        waiter.isDone = true;
-        this.#waiting -= 1;
-        timer?.cancel();
-        signal.removeEventListener("abort", onAbort);
-        if (fault === null) {
-          resolve();
-          return;
-        }
-        reject(fault);
-        // Whoever stood behind may fit now.
-        this.#grantWaiters();
-      };
-      const waiter: Waiter = { bytes, isDone: false, grant: () => end(null) };
-      this.#waiting += 1;
-      this.#queue.push(waiter);
-      timer = this.#clock.after(withinMs, () => end(this.#overloaded(bytes)));
-      signal.addEventListener("abort", onAbort);
-    });
+  /** Takes the bytes, waiting for them if need be. @throws as `Share.take`. */
+  take(bytes: number, wait: WaitOptions): Promise<void> {
+    return this.#share.take(bytes, wait);
+  }
+
+  /** Counts what is held already, whether or not there is room. */
+  adopt(bytes: number): void {
+    this.#share.adopt(bytes);
+  }
+
+  /** What whoever is refused is told. */
+  overloaded(bytes: number): Fault {
+    return this.#share.overloaded(bytes);
   }
 
   give(bytes: number): void {
-    assertSize(bytes);
-    this.#usedBytes -= bytes;
-    assert(this.#usedBytes >= 0, "no more bytes are given back than were taken");
-    if (this.#queue.length > 0) this.#grantWaiters();
-  }
-
-  #grantWaiters(): void {
-    let taken = 0;
-    for (const waiter of this.#queue) {
-      if (!waiter.isDone) {
-        if (this.#usedBytes + waiter.bytes > this.limitBytes) break;
-        this.#usedBytes += waiter.bytes;
-        waiter.grant();
-      }
-      taken += 1;
-    }
-    if (taken > 0) this.#queue = this.#queue.slice(taken);
-  }
-
-  #overloaded(bytes: number): Fault {
-    return new Fault(
-      "overloaded",
-      `Cannot take ${bytes} bytes of upload memory: ${this.#usedBytes} of ${this.limitBytes} are in use and ${this.#waiting} requests wait; try again later`,
-    );
+    this.#share.give(bytes);
   }
 }
 
-/** One NaN would make every later comparison false. */
-function assertSize(bytes: number): void {
-  assert(Number.isSafeInteger(bytes) && bytes >= 0, "bytes of a budget are a whole number");
-}
-
-function gone(): Fault {
-  return new Fault("clientClosed", "The client hung up while its upload waited for memory");
+function alone(limitBytes: number, clock: Clock): BudgetShare {
+  const pool = new SharePool(limitBytes, clock);
+  return { pool, minBytes: limitBytes, what: "upload memory" };
 }

@@ -7,7 +7,8 @@ const capacityBytesMin = 4 * KiB;
  * parts of a write were that (measured on 2026-11-22).
  */
 export class BufferPool {
-  readonly #idleBytesMax: number;
+  readonly #givenBytes: number;
+  #idleBytesMax: number;
   /** By capacity. */
   readonly #idle = new Map<number, Buffer<ArrayBuffer>[]>();
   /** Those that are lent: a view of anything else must not come back as one of ours. */
@@ -16,7 +17,21 @@ export class BufferPool {
 
   /** `idleBytesMax`: what is kept for the next one who asks. */
   constructor(idleBytesMax: number) {
+    this.#givenBytes = idleBytesMax;
     this.#idleBytesMax = idleBytesMax;
+  }
+
+  /** Keeps this share, 0 to 1, of what it was given; the rest is freed at once, and all at 0. */
+  keep(share: number): void {
+    this.#idleBytesMax = this.#givenBytes * share;
+    for (const buffers of this.#idle.values()) {
+      while (this.#idleBytes > this.#idleBytesMax) {
+        const buffer = buffers.pop();
+        if (buffer === undefined) break;
+        this.#idleBytes -= buffer.length;
+        buffer.buffer.transfer(0);
+      }
+    }
   }
 
   get idleBytes(): number {

@@ -63,6 +63,8 @@ export const refusedBodyBytesMax = 512 * MiB;
 
 /** Files that stay open for sending when no answer uses them; 64 segments hold 8 GiB. */
 export const idleSendFilesMax = 64;
+/** After so long without use they are closed all the same: a node at rest has no more open than a fresh one. */
+export const idleSendFileMsMax = 15 * second;
 
 /** 10,000 part numbers of ten digits are 110 KB; the reference's framework stops at 2 MiB. @source surfaces.md 4.4. */
 export const completionBytesMax = 2 * MiB;

@@ -15,7 +15,7 @@ import { readWholeBody, type WholeBodyDeps } from "./whole-body.ts";
 export type Verdict = "complete" | "incomplete" | "opaque" | "gone";
 
 export type CompletenessDeps = WholeBodyDeps & {
-  readonly store: Pick<Store, "find" | "open">;
+  readonly store: Pick<Store, "find" | "open" | "vouch">;
 };
 
 /** 700,000 files. What cannot be looked through is not vouched for: a result with a larger tree is incomplete. */
@@ -36,11 +36,18 @@ export async function judgeResult(
   scope: Scope,
   manifest: Manifest,
 ): Promise<Verdict> {
-  using body = await readWholeBody(deps, manifest);
-  if (body === null) return "gone";
-  const result = parseActionResult(body.bytes);
-  if (result === null) return "opaque";
+  const result = await readResult(deps, manifest);
+  if (result === "gone" || result === "opaque") return result;
   return (await isComplete(deps, scope, result)) ? "complete" : "incomplete";
+}
+
+/** Its memory is back before a tree is read: who waits for more while he holds some may wait in vain. */
+async function readResult(
+  deps: CompletenessDeps,
+  manifest: Manifest,
+): Promise<ActionResultDigests | "gone" | "opaque"> {
+  using body = await readWholeBody(deps, manifest);
+  return body === null ? "gone" : (parseActionResult(body.bytes) ?? "opaque");
 }
 
 /** Whether all that a result names is here. */
@@ -66,13 +73,13 @@ export async function isComplete(
   return true;
 }
 
-/** Looks blobs up, and counts, so that a long list does not keep the loop. */
+/** Looks blobs up, vouches for those that are here, and counts, so that a long list does not keep the loop. */
 class Presence {
-  readonly #store: Pick<Store, "find">;
+  readonly #store: Pick<Store, "find" | "vouch">;
   readonly #scope: Scope;
   #lookups = 0;
 
-  constructor(store: Pick<Store, "find">, scope: Scope) {
+  constructor(store: Pick<Store, "find" | "vouch">, scope: Scope) {
     this.#store = store;
     this.#scope = scope;
   }
@@ -84,7 +91,10 @@ class Presence {
   find({ digestFunction, hash, sizeBytes }: WireDigest): Manifest | null {
     this.#lookups += 1;
     const manifest = this.#store.find(nameBlob(this.#scope, digestFunction, hash));
-    return manifest !== null && manifest.sizeBytes === sizeBytes ? manifest : null;
+    if (manifest === null || manifest.sizeBytes !== sizeBytes) return null;
+    // From here on it stays: the client will come for it after the answer.
+    this.#store.vouch(manifest);
+    return manifest;
   }
 
   get isTurnOver(): boolean {

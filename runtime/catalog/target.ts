@@ -13,6 +13,8 @@ export type Target = {
   /** Logical key inside the scope, such as `blob/{id}`; empty for a clean. */
   readonly key: string;
   readonly action: Action;
+  /** Null for a clean. */
+  readonly name: ArtifactName | null;
 };
 
 export type ArtifactTarget = Target & { readonly producer: Producer; readonly name: ArtifactName };
@@ -26,5 +28,5 @@ export function artifactTarget(
 }
 
 export function cleanTarget(scope: Scope): Target {
-  return { scope, producer: null, key: "", action: "clean" };
+  return { scope, producer: null, key: "", action: "clean", name: null };
 }

@@ -7,8 +7,8 @@ export type Slice = Extract<Body, { at: "slice" }>;
 
 export type WholeBodyDeps = {
   readonly store: Pick<Store, "open">;
-  /** Reads a stretch of a file that `open` answered with. */
-  readonly readSlice: (slice: Slice) => Promise<Uint8Array>;
+  /** Reads a stretch of a file that `open` answered with; null when the file has gone since. */
+  readonly readSlice: (slice: Slice) => Promise<Uint8Array | null>;
   /** What is read from files counts against it. */
   readonly budget: Pick<ByteBudget, "take" | "give" | "limitBytes">;
   /** Fires when nobody waits for the body any more. */
@@ -44,8 +44,12 @@ export async function readWholeBody(
         await budget.take(sizeBytes, { withinMs: budgetWaitMsMax, signal: deps.signal });
         const give = (): void => budget.give(sizeBytes);
         try {
-          const bytes = await readSlice(body);
-          return { bytes, [Symbol.dispose]: give };
+          // Opened again: while it waited, it may have been written again elsewhere.
+          const placed = store.open(manifest, 0, sizeBytes);
+          const bytes = placed.at === "slice" ? await readSlice(placed) : null;
+          if (bytes !== null) return { bytes, [Symbol.dispose]: give };
+          give();
+          break;
         } catch (error) {
           give();
           throw error;

@@ -1,3 +1,4 @@
+import { checkMemory } from "./check-memory.ts";
 import { nearestName } from "./near-name.ts";
 import { isLoopback } from "./rows-node.ts";
 import type { Environment, Machine, Source } from "./setting.ts";
@@ -69,47 +70,6 @@ export function checkRelations(input: Relations): void {
   checkNodeUrl(input);
   checkExposure(input);
   checkPairs(input);
-}
-
-function checkMemory({ config, machine, problems, warnings }: Relations): void {
-  const hard = "KURA_MEMORY_HARD_LIMIT_BYTES";
-  const soft = "KURA_MEMORY_SOFT_LIMIT_BYTES";
-  if (config.memoryHardBytes <= config.memorySoftBytes) {
-    problems.push(
-      `${hard}: ${showBytes(config.memoryHardBytes)} must be more than ${soft} (${showBytes(config.memorySoftBytes)})`,
-    );
-  }
-  if (config.manifestCacheBytesMax >= config.memorySoftBytes) {
-    problems.push(
-      `KURA_MANIFEST_CACHE_MAX_BYTES: ${showBytes(config.manifestCacheBytesMax)} must be less than ${soft} (${showBytes(config.memorySoftBytes)})`,
-    );
-  }
-  const parts = [
-    table.manifestCacheBytesMax.name,
-    table.bodyCacheBytesMax.name,
-    table.uploadMemoryBytesMax.name,
-    table.indexReadCacheBytes.name,
-  ];
-  const sumBytes =
-    config.manifestCacheBytesMax +
-    config.bodyCacheBytesMax +
-    config.uploadMemoryBytesMax +
-    config.indexReadCacheBytes;
-  if (sumBytes >= config.memoryHardBytes) {
-    problems.push(
-      `${parts.join(" + ")}: together ${showBytes(sumBytes)} must be less than ${hard} (${showBytes(config.memoryHardBytes)})`,
-    );
-  }
-  if (config.keyValueBytesMax > config.uploadMemoryBytesMax) {
-    problems.push(
-      `${table.keyValueBytesMax.name}: ${showBytes(config.keyValueBytesMax)} must be at most ${table.uploadMemoryBytesMax.name} (${showBytes(config.uploadMemoryBytesMax)}), because such a request is held in memory whole`,
-    );
-  }
-  if (config.memoryHardBytes > machine.memoryLimitBytes) {
-    warnings.push(
-      `${hard}: ${showBytes(config.memoryHardBytes)} is more than the ${showBytes(machine.memoryLimitBytes)} of memory found here`,
-    );
-  }
 }
 
 function checkSizes({ config, problems }: Relations): void {

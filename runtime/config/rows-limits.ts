@@ -1,6 +1,6 @@
 import { day, GiB, hour, KiB, MiB, minute, second } from "../base/units.ts";
 import { derived, fixed, type Given, type Machine, planned, row } from "./setting.ts";
-import { bytes, count, countOrUnlimited, milliseconds } from "./value.ts";
+import { bytes, choice, count, countOrUnlimited, milliseconds } from "./value.ts";
 
 const TiB = 1_024 * GiB;
 
@@ -29,6 +29,12 @@ export const limitRows = {
     ),
     "Above it writes are refused.",
   ),
+  memoryPressurePin: row<"auto" | "normal" | "constrained" | "critical">(
+    "KURA_MEMORY_PRESSURE_PIN",
+    choice(["auto", "normal", "constrained", "critical"]),
+    fixed("auto"),
+    "Keeps the node in this tier of memory pressure whatever is measured; for tests.",
+  ),
   manifestCacheBytesMax: row(
     "KURA_MANIFEST_CACHE_MAX_BYTES",
     bytes({ min: 64 * KiB, max: 64 * GiB }),
@@ -44,26 +50,26 @@ export const limitRows = {
   uploadMemoryBytesMax: row(
     "KURA_UPLOAD_MEMORY_BYTES",
     bytes({ min: MiB, max: 64 * GiB }),
-    derived(`${hard} - ${soft}, in [64, 512] MiB`, (given) =>
-      clamp(given.number(hard) - given.number(soft), { min: 64 * MiB, max: 512 * MiB }),
+    derived(`${hard} - ${soft}, in [16, 512] MiB`, (given) =>
+      clamp(given.number(hard) - given.number(soft), { min: 16 * MiB, max: 512 * MiB }),
     ),
-    "Bytes of uploads held in memory at one time, from first byte to answer.",
+    "Memory for requests on their way, uploads above all; it fits between the two marks.",
   ),
-  descriptorPoolSize: planned(
+  descriptorPoolSize: row(
     pool,
     count({ min: 1, max: 1_048_576 }),
     derived("usable descriptors / 8, in [64, 256]; usable = limit - max(64, limit / 8)", (given) =>
       clamp(usableDescriptors(given.machine) / 8, { min: 64, max: 256 }),
     ),
-    "Files open at one time for requests.",
+    "Files open at one time for requests, those kept open for reading among them.",
   ),
-  descriptorWaitMsMax: planned(
+  descriptorWaitMsMax: row(
     "KURA_FILE_DESCRIPTOR_ACQUIRE_TIMEOUT_MS",
     milliseconds({ min: 1, max: hour }),
     fixed(5_000),
     "Wait for a descriptor before a request fails.",
   ),
-  segmentHandlesMax: planned(
+  segmentHandlesMax: row(
     "KURA_SEGMENT_HANDLE_CACHE_SIZE",
     count({ min: 1, max: 1_048_576 }),
     derived(`${pool} / 4, in [16, 64], below the pool`, (given) =>
@@ -164,7 +170,19 @@ export const limitRows = {
     derived(scratch, (given) => given.number(scratch)),
     "Disk space for parts that wait to be completed.",
   ),
-  leaseBytesMax: planned(
+  scrubBytesPerSecond: row(
+    "KURA_SCRUB_BYTES_PER_SECOND",
+    bytes({ min: 0, max: 64 * GiB }),
+    fixed(8 * MiB),
+    "Rate at which everything that is stored is read in search of damage, a record as 1 KiB at least; 0 switches it off.",
+  ),
+  scrubCycleMsMin: row(
+    "KURA_SCRUB_CYCLE_MIN_MS",
+    milliseconds({ min: second, max: 365 * day }),
+    fixed(day),
+    "Shortest time from the start of one such reading to the start of the next.",
+  ),
+  leaseBytesMax: row(
     "KURA_LEASE_MAX_BYTES",
     bytes({ min: 64 * KiB, max: 4 * GiB }),
     fixed(16 * MiB),

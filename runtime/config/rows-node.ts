@@ -68,6 +68,18 @@ export const nodeRows = {
     fixed(240_000),
     "How long a drain waits for requests in flight before it cuts them.",
   ),
+  storeStallMsMax: row(
+    "KURA_STORE_STALL_MS",
+    milliseconds({ min: 100, max: hour }),
+    fixed(10_000),
+    "A disk that does not answer a write of the log for this long takes the node out of rotation.",
+  ),
+  livenessStallMsMax: row(
+    "KURA_LIVENESS_STALL_MS",
+    milliseconds({ min: second, max: 24 * hour }),
+    fixed(60_000),
+    "After this long without an answer /up fails as well, so that the node is started again.",
+  ),
   httpIdleMsMax: row(
     "KURA_HTTP_IDLE_TIMEOUT_MS",
     milliseconds({ min: second, max: 255 * second }),

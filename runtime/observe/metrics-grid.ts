@@ -119,6 +119,41 @@ export function readFigure(
   register(registry, { ...options, collect });
 }
 
+/** Figures along one label that somebody else keeps; counters unless told. */
+export function readFigures<T extends string>(
+  registry: Registry,
+  options: {
+    name: string;
+    help: string;
+    label: string;
+    values: readonly T[];
+    type?: "counter" | "gauge";
+    read: (value: T) => number;
+  },
+): void {
+  const { label, values, read, type = "counter" } = options;
+  const collect = (): Value[] =>
+    values.map((value) => ({ value: read(value), labels: { [label]: value } }));
+  register(registry, { ...options, type, collect });
+}
+
+/** Values of a label, each of which is on or off. */
+export type States<T extends string> = {
+  readonly label: string;
+  readonly values: readonly T[];
+  readonly isOn: (value: T) => boolean;
+};
+
+/** A gauge with a line for each value: 1 while it is on. */
+export function stateFigures<T extends string>(
+  registry: Registry,
+  { name, help, label, values, isOn }: { name: string; help: string } & States<T>,
+): void {
+  const collect = (): Value[] =>
+    values.map((value) => ({ value: Number(isOn(value)), labels: { [label]: value } }));
+  register(registry, { name, help, type: "gauge", collect });
+}
+
 /** A gauge of 1 that carries labels. */
 export function constantFigure(
   registry: Registry,

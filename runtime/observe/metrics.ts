@@ -8,7 +8,10 @@ import {
   DurationGrid,
   type Labels,
   readFigure,
+  type States,
+  stateFigures,
 } from "./metrics-grid.ts";
+import { type MissReason, missReasons, PointerReads, type ReadScope } from "./pointer-reads.ts";
 
 /** Methods as labels; whatever else comes is OTHER. */
 export const methods = ["GET", "HEAD", "PUT", "POST", "DELETE", "OTHER"] as const;
@@ -77,6 +80,8 @@ const nxMethods = ["GET", "PUT"] as const;
 /** All families of the node. Everything a request counts is one addition in an array. */
 export class Metrics {
   readonly registry = new Registry();
+  /** Hits and misses of pointers by scope. */
+  readonly pointerReads = new PointerReads();
   readonly #requests: CounterGrid;
   readonly #durations: DurationGrid;
   readonly #exceptions: CounterGrid;
@@ -84,6 +89,9 @@ export class Metrics {
   readonly #readBytes: CounterGrid;
   readonly #writes: CounterGrid;
   readonly #writeBytes: CounterGrid;
+  readonly #pointerMisses: CounterGrid;
+  /** 1 for the kinds that are pointers, by place. */
+  readonly #arePointers: Uint8Array;
   readonly #nxTroubles = new CounterGrid(this.registry, {
     name: "kura_nx_softened_total",
     help: "Troubles that Nx was told as a miss or as read-only.",
@@ -144,6 +152,14 @@ export class Metrics {
       "Bytes that uploads stored.",
       transfer,
     );
+    this.#pointerMisses = grid(
+      "kura_pointer_misses_total",
+      "Downloads of pointers that were not found, by why. Those found are in kura_artifact_reads_total.",
+      [transfer[0], axis("client", clients), axis("reason", missReasons)],
+    );
+    this.#arePointers = Uint8Array.from(artifacts, ({ artifact_class }) =>
+      Number(artifact_class === "pointer"),
+    );
     constantFigure(registry, {
       name: "kura_node_info",
       help: "Who this node is.",
@@ -168,6 +184,17 @@ export class Metrics {
     const place = results.indexOf(result);
     this.#reads.add(artifact, client, place, 1);
     this.#readBytes.add(artifact, client, place, bytes);
+  }
+
+  /** A download was found; only those of pointers count. */
+  hit(artifact: number, scope: ReadScope): void {
+    if (this.#arePointers[artifact] === 1) this.pointerReads.hit(artifact, scope);
+  }
+
+  /** A download of a pointer was not found. */
+  pointerMiss(artifact: number, client: number, scope: ReadScope, reason: MissReason): void {
+    this.#pointerMisses.add(artifact, client, missReasons.indexOf(reason), 1);
+    this.pointerReads.miss(artifact, scope, reason);
   }
 
   write(artifact: number, client: number, result: Result, bytes: number): void {
@@ -196,6 +223,11 @@ export class Metrics {
   /** `read` returns null while the figure is not known. */
   gauge(name: string, help: string, read: () => number | null): void {
     readFigure(this.registry, { name, help, type: "gauge", read });
+  }
+
+  /** One line for each value: 1 while it is on, else 0. */
+  states<Value extends string>(name: string, help: string, options: States<Value>): void {
+    stateFigures(this.registry, { name, help, ...options });
   }
 
   counter(name: string, help: string, read: () => number | null): void {

@@ -1,4 +1,6 @@
 import { assert } from "../base/assert.ts";
+import { DegradedModes } from "./degraded.ts";
+import { type MemoryPressure, noPressure } from "./memory-pressure.ts";
 
 /** Who this node is, as told by probes, metrics and the first lines of `kura serve`. */
 export type NodeIdentity = {
@@ -21,6 +23,18 @@ export type NodePhase = "recovering" | "joining" | "serving" | "draining";
 
 const phases: readonly NodePhase[] = ["recovering", "joining", "serving", "draining"];
 
+/** Names for programs, which never change: people read the sentence. */
+export type ReasonCode =
+  | "recovering"
+  | "joining"
+  | "draining"
+  | "store_read_only"
+  | "store_recovering"
+  | "store_wedged";
+
+/** Why a node is not ready. */
+export type Reason = { readonly code: ReasonCode; readonly sentence: string };
+
 /** What the surfaces see of the node's life. Every answer comes from memory: probes take no lock and ask nobody. */
 export interface NodeStatus {
   readonly identity: NodeIdentity;
@@ -38,10 +52,17 @@ export interface NodeStatus {
   /** Requests taken and not yet answered to their last byte, on the public HTTP port, probes left out. */
   readonly httpInflight: number;
   readonly grpcInflight: number;
+  readonly memory: MemoryPressure;
   /** Replay of the log, in bytes; null before it began and once it has ended. */
   readonly recovery: RecoveryProgress | null;
-  /** Why the node is not ready, one sentence each; empty when it is. */
-  reasons(): string[];
+  /** What goes worse than it should; `/ready` does not depend on it. */
+  readonly degraded: DegradedModes;
+  /** Why only a restart will help, in one sentence: `/up` fails. Null for as long as the node may help itself. */
+  readonly endOfLife: string | null;
+  /** How late the loop was at worst of late, in ms. */
+  readonly loopLagMs: number;
+  /** Why the node is not ready; empty when it is. */
+  reasons(): Reason[];
   /** The surface counts its cache requests: one `httpStarted`, one `httpEnded`, whatever happens in between. */
   httpStarted(): void;
   httpEnded(): void;
@@ -56,16 +77,25 @@ export type RecoveryProgress = { readonly doneBytes: number; readonly totalBytes
 export class NodeLife implements NodeStatus {
   readonly identity: NodeIdentity;
   readonly members: readonly string[];
+  readonly memory: MemoryPressure;
   #phase: NodePhase = "recovering";
-  #trouble: string | null = null;
+  readonly degraded = new DegradedModes();
+  #trouble: Reason | null = null;
+  #endOfLife: string | null = null;
   #httpInflight = 0;
   #grpcInflight = 0;
   #generation = 0;
+  #loopLagMs: () => number = () => 0;
   readonly #recoveryNow: () => RecoveryProgress | null;
 
-  constructor(identity: NodeIdentity, recoveryNow: () => RecoveryProgress | null) {
+  constructor(
+    identity: NodeIdentity,
+    recoveryNow: () => RecoveryProgress | null,
+    memory = noPressure(),
+  ) {
     this.identity = identity;
     this.members = [identity.nodeUrl];
+    this.memory = memory;
     this.#recoveryNow = recoveryNow;
   }
 
@@ -111,16 +141,24 @@ export class NodeLife implements NodeStatus {
     return this.#phase === "recovering" ? this.#recoveryNow() : null;
   }
 
-  reasons(): string[] {
-    const reasons: string[] = [];
+  get endOfLife(): string | null {
+    return this.#endOfLife;
+  }
+
+  get loopLagMs(): number {
+    return this.#loopLagMs();
+  }
+
+  reasons(): Reason[] {
+    const reasons: Reason[] = [];
     const progress = this.recovery;
     if (this.#phase === "recovering") {
       const done =
         progress === null ? "" : `: ${progress.doneBytes} of ${progress.totalBytes} bytes`;
-      reasons.push(`recovering the store${done}`);
+      reasons.push({ code: "recovering", sentence: `recovering the store${done}` });
     }
-    if (this.#phase === "joining") reasons.push("joining the mesh");
-    if (this.#phase === "draining") reasons.push("draining");
+    if (this.#phase === "joining") reasons.push({ code: "joining", sentence: "joining the mesh" });
+    if (this.#phase === "draining") reasons.push({ code: "draining", sentence: "draining" });
     if (this.#trouble !== null) reasons.push(this.#trouble);
     return reasons;
   }
@@ -152,7 +190,16 @@ export class NodeLife implements NodeStatus {
   }
 
   /** A state of the store that takes the node out of rotation; null when it has passed. */
-  setTrouble(sentence: string | null): void {
-    this.#trouble = sentence;
+  setTrouble(reason: Reason | null): void {
+    this.#trouble = reason;
+  }
+
+  /** The trouble has lasted for so long that the node should be started again; null when it has passed after all. */
+  setEndOfLife(sentence: string | null): void {
+    this.#endOfLife = sentence;
+  }
+
+  setLoopLag(read: () => number): void {
+    this.#loopLagMs = read;
   }
 }

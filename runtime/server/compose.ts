@@ -1,33 +1,37 @@
-import { ByteBudget } from "../base/budget.ts";
 import { systemClock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import { systemRandom } from "../base/random.ts";
 import { realDisk } from "../base/real-disk.ts";
-import { MiB } from "../base/units.ts";
 import { ScopeCache } from "../catalog/scopes.ts";
+import { cacheBytes } from "../config/cache-bytes.ts";
 import type { LoadedConfig } from "../config/load.ts";
+import { planMemory } from "../config/memory-plan.ts";
+import { planRequests } from "../config/request-memory.ts";
 import { isLoopback } from "../config/rows-node.ts";
 import type { Config } from "../config/table.ts";
 import { createLog, type Log, type LogFields } from "../observe/log.ts";
-import { NodeLife } from "../observe/node-status.ts";
+import type { MemoryPressure } from "../observe/memory-pressure.ts";
+import { NodeLife, type RecoveryProgress } from "../observe/node-status.ts";
 import type { UploadLimits } from "../store/multipart.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { createAdminHandler } from "../surface/admin/app.ts";
-import { coderBytesMax, gatheredBytesMax } from "../surface/grpc/limits.ts";
+import { adaptBlobMemory } from "../surface/grpc/incoming-blob.ts";
 import { createGrpcHandler } from "../surface/grpc/methods.ts";
 import { ReadBuffers } from "../surface/grpc/read-buffers.ts";
 import { Uploads } from "../surface/grpc/uploads.ts";
-import { gatheringBytes } from "../surface/http/body-hold.ts";
 import { createHttpHandler } from "../surface/http/handler.ts";
 import { createHttpMetrics } from "../surface/http/http-metrics.ts";
-import { describeNode } from "../surface/http/probes.ts";
+import { describeNode, upStatus } from "../surface/http/probes.ts";
 import { SendFiles } from "../surface/http/send-files.ts";
+import { addBoundFigures, type Bounds, makeBounds } from "./bounds.ts";
 import { endOnDefect } from "./defects.ts";
 import { GrpcPort } from "./grpc-port.ts";
 import { type NodeParts, type OpenedStore, runNode } from "./lifecycle.ts";
+import { watchOwnMemory } from "./memory-watch.ts";
 import { PublicTls } from "./public-tls.ts";
 import type { Signals } from "./signals.ts";
+import { addStepFigures } from "./step-figures.ts";
 
 type ComposeInput = {
   /** Without problems. */
@@ -57,13 +61,16 @@ export async function runComposedNode(input: ComposeInput): Promise<void> {
   endOnDefect(log);
   for (const warning of loaded.warnings) log.warn(warning);
 
+  const bounds = makeBounds(config, realDisk, clock);
   let opened: OpenedStore | null = null;
   const store = (): Store => {
     if (opened === null)
       throw new Fault("unavailable", "The store is not open yet: try again soon");
     return opened.store;
   };
-  const life = makeLife(config, version, () => opened?.store ?? null);
+  const memory = watchOwnMemory({ config, disk: realDisk, clock, log });
+  const life = makeLife(config, { version, memory, store: () => opened?.store ?? null });
+  const files = new SendFiles({ disk: realDisk, clock, descriptors: bounds.descriptors });
   const parts: NodeParts = {
     config,
     version,
@@ -75,15 +82,23 @@ export async function runComposedNode(input: ComposeInput): Promise<void> {
     signals,
     print,
     openStore: () => {
-      opened = openRealStore(loaded, log);
+      opened = openRealStore(loaded, { log, files, memory, bounds });
       return opened;
     },
-    ...makeHandlers({ loaded, log, life, store }),
+    connections: bounds.connections,
+    steps: bounds.steps,
+    ...makeHandlers({ loaded, log, life, store, files, bounds }),
   };
   await runNode(parts);
 }
 
-function makeLife(config: Config, version: string, store: () => Store | null): NodeLife {
+type LifeParts = {
+  readonly version: string;
+  readonly memory: MemoryPressure;
+  readonly store: () => Store | null;
+};
+
+function makeLife(config: Config, { version, memory, store }: LifeParts): NodeLife {
   const identity = {
     tenant: config.tenant,
     region: config.region,
@@ -91,10 +106,11 @@ function makeLife(config: Config, version: string, store: () => Store | null): N
     version,
     isInsecure: config.insecureNoAuth && !isLoopback(config.bind),
   };
-  return new NodeLife(identity, () => {
+  const recoveryNow = (): RecoveryProgress | null => {
     const state = store()?.state();
     return state?.at === "recovering" ? state : null;
-  });
+  };
+  return new NodeLife(identity, recoveryNow, memory);
 }
 
 type Behind = {
@@ -102,6 +118,8 @@ type Behind = {
   readonly log: Log;
   readonly life: NodeLife;
   readonly store: () => Store;
+  readonly files: SendFiles;
+  readonly bounds: Bounds;
 };
 
 function makeHandlers({
@@ -109,11 +127,14 @@ function makeHandlers({
   log,
   life,
   store,
+  files,
+  bounds,
 }: Behind): Pick<NodeParts, "publicHandler" | "publicTls" | "adminHandler" | "grpcPort"> {
   const { config } = loaded;
-  const budget = new ByteBudget(config.uploadMemoryBytesMax, systemClock);
-  const gathering = new ByteBudget(gatheringBytes(config.uploadMemoryBytesMax), systemClock);
-  const metrics = createHttpMetrics({ status: life, budget, gathering, store });
+  const { ledger, descriptors } = bounds;
+  const metrics = createHttpMetrics({ status: life, ledger, store });
+  addBoundFigures(metrics, bounds);
+  addStepFigures(metrics, bounds.steps);
   const common = {
     config,
     store,
@@ -121,49 +142,52 @@ function makeHandlers({
     clock: systemClock,
     random: systemRandom,
     metrics,
-    budget,
-    gathering,
+    reads: ledger.reads,
     log,
+    files,
   };
-  const httpDeps = { ...common, disk: realDisk };
+  const httpDeps = {
+    ...common,
+    budget: ledger.httpUploads,
+    gathering: ledger.httpGathering,
+    documents: ledger.documents,
+    descriptors,
+  };
   const grpcHandler = createGrpcHandler({
     ...common,
     uploads: new Uploads(systemClock, config.tmpBytesMax / 4),
-    coders: new ByteBudget(coderBytesMax, systemClock),
-    gathering: new ByteBudget(Math.min(gatheredBytesMax, config.uploadMemoryBytesMax), systemClock),
+    budget: ledger.grpcUploads,
+    gathering: ledger.grpcGathering,
+    coders: ledger.coders,
     scopes: new ScopeCache(),
-    files: new SendFiles(realDisk),
-    buffers: new ReadBuffers(),
+    buffers: makeBuffers(config, life.memory),
   });
-  const up = (): string => JSON.stringify(describeNode(httpDeps));
+  const up = () => ({ status: upStatus(life), text: JSON.stringify(describeNode(httpDeps)) });
   const hasCertificate = config.publicTlsCertPath !== "";
   const tlsDeps = { config, disk: realDisk, clock: systemClock, log, metrics };
   return {
     publicHandler: createHttpHandler(httpDeps),
     publicTls: hasCertificate ? new PublicTls(tlsDeps) : null,
-    adminHandler: createAdminHandler({ loaded, store, status: life, log }),
-    grpcPort: new GrpcPort({ ...tlsDeps, handler: grpcHandler, up }),
+    adminHandler: createAdminHandler({
+      loaded,
+      store,
+      status: life,
+      clock: systemClock,
+      metrics,
+      log,
+    }),
+    grpcPort: new GrpcPort({ ...tlsDeps, handler: grpcHandler, up, limit: bounds.connections }),
   };
 }
 
-/** What the caches take of rules that only look at the size of the machine. */
-const derivedBytesMax = {
-  manifestCacheBytesMax: 8 * MiB,
-  bodyCacheBytesMax: 4 * MiB,
-  indexReadCacheBytes: 6 * MiB,
-} as const;
-
-/**
- * The seed's rules give up to 128 MiB to the index and 64 each to manifests and bodies. A machine that runs builds has
- * better use for them: a cache fills whatever it is given, and the collector lets as much garbage gather as there is
- * live memory (docs/decisions.md has the figures). So only somebody who asks for more gets more.
- */
-function cacheBytes(
-  { config, sources }: LoadedConfig,
-  field: keyof typeof derivedBytesMax,
-): number {
-  const isDerived = sources[field] === "derived";
-  return isDerived ? Math.min(config[field], derivedBytesMax[field]) : config[field];
+/** Buffers of the gRPC port, which give way when memory is short. */
+function makeBuffers(config: Config, memory: NodeLife["memory"]): ReadBuffers {
+  const buffers = new ReadBuffers(planRequests(config.uploadMemoryBytesMax).answerBytes);
+  memory.follow((tier) => {
+    buffers.adaptTo(tier);
+    adaptBlobMemory(tier);
+  });
+  return buffers;
 }
 
 export function uploadLimits(config: Config): UploadLimits {
@@ -177,7 +201,15 @@ export function uploadLimits(config: Config): UploadLimits {
   };
 }
 
-function openRealStore(loaded: LoadedConfig, log: Log): OpenedStore {
+type StoreParts = {
+  readonly log: Log;
+  readonly files: SendFiles;
+  readonly memory: MemoryPressure;
+  readonly bounds: Bounds;
+};
+
+function openRealStore(loaded: LoadedConfig, parts: StoreParts): OpenedStore {
+  const { log, files, memory, bounds } = parts;
   const { config } = loaded;
   const store = openStore(
     {
@@ -187,7 +219,17 @@ function openRealStore(loaded: LoadedConfig, log: Log): OpenedStore {
       bodyCacheBytesMax: cacheBytes(loaded, "bodyCacheBytesMax"),
       indexCacheBytes: cacheBytes(loaded, "indexReadCacheBytes"),
       walBytesMax: config.indexWriteBufferBytes,
+      leaseBytesMax: config.leaseBytesMax,
+      fileUsers: [files],
       uploadLimits: uploadLimits(config),
+      unsyncedBytesMax: planMemory(config.memoryHardBytes).unsyncedBytes,
+      pressure: memory,
+      scrub: { bytesPerSecond: config.scrubBytesPerSecond, cycleMsMin: config.scrubCycleMsMin },
+      stallMsMax: config.storeStallMsMax,
+      readHandlesMax: bounds.readHandles,
+      descriptors: bounds.descriptors,
+      scratch: bounds.scratch,
+      steps: bounds.steps,
       note: (event, details) => noteStore(log, event, details),
     },
     { disk: realDisk, clock: systemClock, random: systemRandom },
@@ -199,6 +241,7 @@ function openRealStore(loaded: LoadedConfig, log: Log): OpenedStore {
 /** What a healthy store tells; everything else that it notes is trouble. */
 const calmEvents = [
   "recovered",
+  "answering again",
   "writing again",
   "aborted uploads removed",
   "uploads expired",

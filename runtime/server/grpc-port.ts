@@ -1,11 +1,13 @@
 import { systemClock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
+import { planRequests } from "../config/request-memory.ts";
 import { table } from "../config/table.ts";
 import { axis, CounterGrid } from "../observe/metrics-grid.ts";
 import { receivedMessageBytesMax } from "../surface/grpc/limits.ts";
+import type { ConnectionLimit } from "../wire/connection-limit.ts";
 import type { GrpcListener } from "../wire/grpc/js-server.ts";
 import type { GrpcHandler } from "../wire/grpc/method.ts";
-import { listenOwnGrpc } from "../wire/grpc/own-server.ts";
+import { listenOwnGrpc, type PlainAnswer } from "../wire/grpc/own-server.ts";
 import { type ErrorCode, errorCodes } from "../wire/http2/failure.ts";
 import type { Http2Listener } from "../wire/http2/listener.ts";
 import { listenFault } from "./listeners.ts";
@@ -15,8 +17,9 @@ import type { TlsPair } from "./tls-pair.ts";
 
 export type GrpcPortDeps = TlsDeps & {
   readonly handler: GrpcHandler;
-  /** Body of `GET /up`. */
-  readonly up: () => string;
+  /** Answer to `GET /up`. */
+  readonly up: () => PlainAnswer;
+  readonly limit: ConnectionLimit;
 };
 
 /** The port of the Remote Execution API: in the clear or with TLS, by our own HTTP/2 or by grpc-js. */
@@ -112,15 +115,19 @@ export class GrpcPort {
 
   #listenOwn(port: number, pair: TlsPair | null): Http2Listener {
     const { config, handler, up } = this.#deps;
+    const plan = planRequests(config.uploadMemoryBytesMax);
     const listener = listenOwnGrpc({
       hostname: config.bind,
       port,
       handler,
       receivedMessageBytesMax,
       clock: systemClock,
-      windowBytesMax: config.uploadMemoryBytesMax,
+      windowBytesMax: plan.messageBytes,
+      messageBytesMax: plan.messageBytes,
+      answerBytesMax: plan.answerBytes,
       onCut: (code) => this.#cuts.add(placeOf(code), 0, 0, 1),
       up,
+      limit: this.#deps.limit,
       ...(pair === null ? {} : { tls: { cert: pair.cert, key: pair.key }, reusePort: true }),
     });
     this.#own.add(listener);

@@ -2,24 +2,28 @@ import type { Server } from "bun";
 import { type Clock, sleep } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import { asFault, Fault } from "../base/fault.ts";
+import type { LoopSteps } from "../base/loop-steps.ts";
 import type { Random } from "../base/random.ts";
 import { second } from "../base/units.ts";
 import type { Config } from "../config/table.ts";
 import type { Log } from "../observe/log.ts";
 import type { NodeLife } from "../observe/node-status.ts";
 import type { DirectoryLock } from "../store/lock.ts";
-import type { Store, StoreState } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
+import type { ConnectionLimit } from "../wire/connection-limit.ts";
 import type { HttpHandler } from "../wire/http1/connection.ts";
 import type { HttpListener } from "../wire/http1/listener.ts";
 import { claimAdminSocket, dropAdminSocket } from "./admin-socket.ts";
 import { takeDataDirectory } from "./data-directory.ts";
 import { waitUntilIdle } from "./drain.ts";
-import { watchGarbage } from "./garbage.ts";
+import { ownGarbage, watchGarbage } from "./garbage.ts";
 import { greeting, publicUrl } from "./greeting.ts";
 import type { GrpcPort } from "./grpc-port.ts";
 import { type AdminHandler, listenAdmin, listenPublic } from "./listeners.ts";
+import { watchLoop } from "./loop-lag.ts";
 import type { PublicTls } from "./public-tls.ts";
 import type { Signals } from "./signals.ts";
+import { logModes, reportStore } from "./store-health.ts";
 
 /** Everything a node is made of, so that its life can be told apart from its parts. */
 export type NodeParts = {
@@ -34,6 +38,10 @@ export type NodeParts = {
   /** To stdout. */
   readonly print: (text: string) => void;
   readonly publicHandler: HttpHandler;
+  /** How long maintenance holds its loop. */
+  readonly steps: LoopSteps;
+  /** How many connections its ports take. */
+  readonly connections: ConnectionLimit;
   /** Null without a certificate. */
   readonly publicTls: PublicTls | null;
   readonly adminHandler: AdminHandler;
@@ -104,7 +112,7 @@ async function start(parts: NodeParts): Promise<Running> {
   const servers: { stop(isAtOnce: boolean): unknown }[] = [];
   try {
     // 2. The ports, before the recovery: whoever looks sees a node that starts, not one that is gone.
-    const side = { config, clock, handler: parts.publicHandler };
+    const side = { config, clock, handler: parts.publicHandler, limit: parts.connections };
     const publicServer = listenPublic(side);
     servers.push(publicServer);
     publicTls?.listen(side);
@@ -141,24 +149,35 @@ function followLife(parts: NodeParts, running: Running, startedMs: number): Prom
       drained ??= drain(parts, running);
       if (wish === "stop") drained.then(() => stop(parts, running)).then(resolve, reject);
     });
-    recovered.then(() => becomeReady(parts, store, startedMs)).catch(reject);
+    const look = watchOver(parts, store);
+    recovered.then(() => becomeReady(parts, look, startedMs)).catch(reject);
   });
 }
 
-/** After the recovery: in rotation, except while the store takes no writes. */
-function becomeReady({ clock, life, log }: NodeParts, store: Store, startedMs: number): void {
-  const look = (): void => life.setTrouble(troubleOf(store.state()));
-  look();
+/** Tells what the store and the loop are like, from the start on; returns a look that does it at once. */
+function watchOver({ config, clock, life, log }: NodeParts, store: Store): () => void {
+  logModes(life, log, clock);
+  life.memory.follow((tier) => {
+    life.degraded.set("memory_constrained", tier === "normal" ? null : `memory is ${tier}`);
+  });
+  const onLag = (ms: number): void => log.warn("The loop did not turn", { ms: Math.round(ms) });
+  life.setLoopLag(watchLoop(clock, onLag));
+  const look = (): void => reportStore(life, store, config.livenessStallMsMax);
   clock.every(storeLookMs, look);
-  watchGarbage(clock);
+  return look;
+}
+
+/** After the recovery: in rotation, except while the store takes no writes. */
+function becomeReady(
+  { clock, life, log, steps }: NodeParts,
+  look: () => void,
+  startedMs: number,
+): void {
+  look();
+  watchGarbage(clock, ownGarbage(steps));
   life.advance("joining");
   // There are no peers to catch up with.
   if (life.advance("serving")) log.info("ready", { ms: passedMs(clock, startedMs) });
-}
-
-function troubleOf(state: StoreState): string | null {
-  if (state.at === "readOnly") return `the store is read-only: ${state.reason}`;
-  return state.at === "recovering" ? "the store is recovering from a failed write" : null;
 }
 
 /** New cache requests are refused from here on; resolves when those in flight have ended or been given up. */

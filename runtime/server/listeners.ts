@@ -1,9 +1,11 @@
 import type { Server } from "bun";
 import type { Clock } from "../base/clock.ts";
 import { Fault, systemCode } from "../base/fault.ts";
+import { planRequests } from "../config/request-memory.ts";
 import { urlHost } from "../config/rows-node.ts";
 import { type Config, table } from "../config/table.ts";
 import type { Log } from "../observe/log.ts";
+import type { ConnectionLimit } from "../wire/connection-limit.ts";
 import type { HttpHandler } from "../wire/http1/connection.ts";
 import { type HttpListener, type ListenerOptions, listenHttp } from "../wire/http1/listener.ts";
 import type { TlsPair } from "./tls-pair.ts";
@@ -18,6 +20,7 @@ export type PublicSide = {
   readonly config: Config;
   readonly handler: HttpHandler;
   readonly clock: Clock;
+  readonly limit: ConnectionLimit;
 };
 
 /**
@@ -64,9 +67,22 @@ export function listenTls(side: PublicSide, port: number, { cert, key }: TlsPair
   }
 }
 
-function common({ config, handler, clock }: PublicSide): Omit<ListenerOptions, "port"> {
-  return { hostname: config.bind, handler, clock, idleMsMax: config.httpIdleMsMax };
+function common({ config, handler, clock, limit }: PublicSide): Omit<ListenerOptions, "port"> {
+  return {
+    hostname: config.bind,
+    handler,
+    clock,
+    limit,
+    idleMsMax: config.httpIdleMsMax,
+    bodyBytesMax: planRequests(config.uploadMemoryBytesMax).socketBytes,
+  };
 }
+
+/**
+ * Bun cuts who waits 10 s for an answer unless told; 255 is its most, and a census takes its time. Its types do not know
+ * the option for Unix sockets, where `server.timeout` does nothing (Bun 1.4.5).
+ */
+const longAnswers: object = { idleTimeout: 255 };
 
 /** Binds the admin socket, readable by this user alone from its first moment. */
 export function listenAdmin(socketPath: string, handle: AdminHandler, log: Log): Server<undefined> {
@@ -75,6 +91,7 @@ export function listenAdmin(socketPath: string, handle: AdminHandler, log: Log):
   try {
     return Bun.serve({
       unix: socketPath,
+      ...longAnswers,
       // Bun's error page shows source and paths of this machine.
       development: false,
       error(error) {

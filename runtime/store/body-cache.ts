@@ -1,5 +1,6 @@
 import { assert } from "../base/assert.ts";
 import { KiB } from "../base/units.ts";
+import { cacheShares, type MemoryTier } from "../observe/memory-tier.ts";
 import type { Manifest } from "./store.ts";
 
 /** A chunk is the unit of giving way, and all that a body which was handed out keeps from the collector. */
@@ -45,7 +46,9 @@ type Chunk = {
  */
 export class BodyCache {
   readonly #chunkBytes: number;
-  readonly #chunksMax: number;
+  readonly #givenChunks: number;
+  /** What memory allows of them now; 0 keeps nothing. */
+  #chunksMax: number;
   /** Where the body of a key begins: number of its chunk times the bytes of a chunk, plus its offset. */
   readonly #places = new Map<number, number>();
   /** One key a slot, folded to 32 bits: which keys were offered lately and not taken. */
@@ -66,7 +69,8 @@ export class BodyCache {
     this.#askedShift = 32 - bits;
     const wanted = Math.floor(maxBytes / 8);
     this.#chunkBytes = Math.min(chunkBytesMax, Math.max(chunkBytesMin, wanted));
-    this.#chunksMax = Math.max(1, Math.floor(maxBytes / this.#chunkBytes));
+    this.#givenChunks = Math.max(1, Math.floor(maxBytes / this.#chunkBytes));
+    this.#chunksMax = this.#givenChunks;
   }
 
   get count(): number {
@@ -101,6 +105,13 @@ export class BodyCache {
     return body;
   }
 
+  /** Gives up what the tier does not leave it; the collector frees it once no answer reads it any more. */
+  adaptTo(tier: MemoryTier): void {
+    const share = cacheShares[tier];
+    this.#chunksMax = share === 0 ? 0 : Math.max(1, Math.floor(this.#givenChunks * share));
+    while (this.#chunks.length > this.#chunksMax) this.#forget(this.#chunks.shift());
+  }
+
   /** Takes a body that was asked for before; one that is new is only remembered by its key. */
   offer(key: number, row: CachedRow, body: Uint8Array): void {
     const folded = fold(key);
@@ -116,6 +127,7 @@ export class BodyCache {
   /** Copies a body of up to `cachedBodyBytesMax`. */
   put(key: number, row: CachedRow, body: Uint8Array): void {
     assert(body.length <= cachedBodyBytesMax, "the body fits into a chunk");
+    if (this.#chunksMax === 0) return;
     const chunk = this.#chunkFor(frontBytes + body.length);
     const front = this.#usedBytes;
     chunk.bytes.set(row.id, front);
@@ -145,7 +157,7 @@ export class BodyCache {
       newest.keys.length < this.#chunkBytes / bytesPerBodyMin;
     if (hasRoom) return newest;
     // The bytes of one that gives way are not used again: an answer may still be reading them.
-    if (this.#chunks.length === this.#chunksMax) this.#forget(this.#chunks.shift());
+    if (this.#chunks.length >= this.#chunksMax) this.#forget(this.#chunks.shift());
     const bytes = new Uint8Array(this.#chunkBytes);
     const view = new DataView(bytes.buffer);
     const chunk = { number: this.#nextNumber++, bytes, view, keys: [], hits: 0 };

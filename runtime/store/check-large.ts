@@ -34,7 +34,7 @@ export function* checkLargeFile(
 }
 
 /** What cannot be read is damage: the artifact becomes a miss that an upload heals. */
-function readOr(file: DiskFile, into: Uint8Array, atBytes: number): number {
+export function readOr(file: DiskFile, into: Uint8Array, atBytes: number): number {
   try {
     return file.read(into, atBytes);
   } catch {
@@ -48,7 +48,13 @@ function isExpected(header: LargeHeader, expected: LargeExpectation): boolean {
   return rowDigest(header.digest) === expected.digest;
 }
 
-function piecesAgree(part: Uint8Array, table: Buffer, firstPiece: number, seed: number): boolean {
+/** Whether whole pieces of a body agree with their CRCs, from number `firstPiece` on. */
+export function piecesAgree(
+  part: Uint8Array,
+  table: Buffer,
+  firstPiece: number,
+  seed: number,
+): boolean {
   for (let at = 0, piece = firstPiece; at < part.length; at += pieceBytes, piece++) {
     const bytes = part.subarray(at, Math.min(at + pieceBytes, part.length));
     if (crc32(bytes, seed) !== table.readUInt32LE(4 * piece)) return false;

@@ -51,6 +51,11 @@ export class Checkpoints {
       void this.#start();
   }
 
+  /** Resolves when a checkpoint that began after this call has ended, in whatever way. */
+  async cover(): Promise<void> {
+    if (!this.#failed) await this.#endLevel();
+  }
+
   /** A checkpoint that began before this call may end behind the log; one that begins now ends level with it. */
   async #endLevel(): Promise<void> {
     await this.#running;

@@ -1,25 +1,18 @@
 import type { Clock } from "../base/clock.ts";
 import { asFault, Fault } from "../base/fault.ts";
 import type { CatalogView } from "./catalog-view.ts";
-import type { StoreFiles } from "./files.ts";
-import { GroupBuffer, groupBytesMax, groupChangesMax } from "./group.ts";
+import type { CommitChange } from "./copy-change.ts";
+import { GroupBuffer } from "./group.ts";
 import type { IndexBatch, Mark } from "./index.ts";
 import type { Journal, LogTail } from "./journal.ts";
-import { metadataBytesMax } from "./metadata.ts";
 import { GroupPlan, type Stamps } from "./plan.ts";
-import { pieceCount, recordHeaderBytes } from "./record.ts";
-import type { Space } from "./space.ts";
-import type { Change, Outcome, StagedBody } from "./store.ts";
+import { roomWaitMsMax, type Space } from "./space.ts";
+import { dropStaged, settleStaged, stagedOf } from "./staged-files.ts";
+import { type Manifest, manifestFlags, type Outcome } from "./store.ts";
+import { roomFor, roomOf, type Waiter, WaitingChanges } from "./waiting-changes.ts";
 
 /** Changes that may wait for the group before them: about 16 full groups. Beyond it a request is shed. */
 const waitingChangesMax = 4_096;
-
-type Waiter = {
-  readonly change: Change;
-  readonly bytes: number;
-  readonly resolve: (outcome: Outcome) => void;
-  readonly reject: (fault: Fault) => void;
-};
 
 /** A change of the group with what was decided for it. `isWritten`: its record is part of the group. */
 type Decided = { readonly waiter: Waiter; readonly outcome: Outcome; readonly isWritten: boolean };
@@ -35,13 +28,17 @@ export type CommitterOptions = {
   /** Holds the group for a moment when the write-ahead log of the index has grown too long. */
   readonly beforeGroup: () => Promise<void>;
   readonly afterGroup: () => void;
+  /** Rows were replaced or deleted, or a scope was cleaned: what lies at their places is of no use any more. */
+  readonly onGarbage: (replaced: readonly Manifest[], hasClean: boolean) => void;
   /**
    * The index refused a batch: opens it again and repeats the batch, for at most one second.
    * "done": it has the rows. "void": it has not and will not. "rebuild": it is corrupt; the log keeps the group.
    */
   readonly repairIndex: (batch: IndexBatch) => Promise<"done" | "void" | "rebuild">;
   /** The store cannot write any more; it reads on and heals itself in the background. */
-  readonly stop: (reason: string, broken: Broken) => void;
+  readonly stop: (reason: string, broken: Broken, isFull: boolean) => void;
+  /** The disk is full, and the log has to write all the same. */
+  readonly makeRoom: () => void;
 };
 
 /** What made the committer stop: an index that is corrupt has to be made anew. */
@@ -54,11 +51,16 @@ export type CommitCounts = { groups: number; changes: number };
 export class Committer {
   readonly #options: CommitterOptions;
   readonly #buffer = new GroupBuffer();
-  readonly #waiting: Waiter[] = [];
+  readonly #waiting = new WaitingChanges();
   readonly counts: CommitCounts = { groups: 0, changes: 0 };
   #running: Promise<void> | null = null;
+  #underWay: readonly Waiter[] = [];
+  /** Changes whose files are removed once the disk answers. */
+  #droppedLater: CommitChange[] = [];
   #stopped: Fault | null = null;
   #head: number;
+  /** Wakes the committer while all that it has waits for room. */
+  #arrived: (() => void) | null = null;
 
   constructor(options: CommitterOptions) {
     this.#options = options;
@@ -70,18 +72,25 @@ export class Committer {
     return this.#head;
   }
 
-  commit(change: Change): Promise<Outcome> {
+  /** The highest version given out. */
+  get version(): number {
+    return this.#options.stamps.version;
+  }
+
+  commit(change: CommitChange): Promise<Outcome> {
     if (this.#stopped !== null) {
       this.#dropStaged(change);
       return Promise.reject(this.#stopped);
     }
-    if (this.#waiting.length >= waitingChangesMax) {
+    // What makes room always has a place: whatever waits for it is behind it.
+    if (change.op !== "copy" && this.#waiting.count >= waitingChangesMax) {
       this.#dropStaged(change);
       const fault = new Fault("overloaded", "Cannot queue the write: 4,096 changes wait already");
       return Promise.reject(fault);
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ change, bytes: bodyBytesOf(change), resolve, reject });
+      this.#waiting.add({ change, resolve, reject });
+      this.#arrived?.();
       this.#running ??= this.#run();
     });
   }
@@ -89,8 +98,9 @@ export class Committer {
   /** Refuses everything from here on and waits for the group under way. */
   async close(fault: Fault): Promise<void> {
     this.#stopped ??= fault;
+    this.#arrived?.();
     await this.#running;
-    for (const waiter of this.#waiting.splice(0)) this.#refuse(waiter, fault);
+    for (const waiter of this.#waiting.takeAll()) this.#refuse(waiter, fault);
   }
 
   /** Resolves when no group is under way. */
@@ -98,16 +108,40 @@ export class Committer {
     await this.#running;
   }
 
+  /**
+   * The disk does not answer: nobody waits for it any longer, and nothing is asked of it. What may have been written is
+   * of unknown outcome; the group under way ends when it ends.
+   */
+  pause(fault: Fault): void {
+    this.#stopped ??= fault;
+    this.#arrived?.();
+    for (const waiter of [...this.#underWay, ...this.#waiting.takeAll()]) {
+      if (waiter.at === "stamped") {
+        this.#cut([waiter], fault);
+        continue;
+      }
+      waiter.at = "gone";
+      if (stagedOf(waiter.change) !== null) this.#droppedLater.push(waiter.change);
+      waiter.reject(fault);
+    }
+  }
+
   /** Takes changes again after a stop whose cause is gone. */
   resume(): void {
     this.#stopped = null;
+    for (const change of this.#droppedLater.splice(0)) this.#dropStaged(change);
   }
 
   async #run(): Promise<void> {
     // One turn of the loop lets requests that arrived together share the first group.
     await Promise.resolve();
-    while (this.#waiting.length > 0 && this.#stopped === null) {
-      const waiters = this.#takeGroup();
+    while (this.#waiting.count > 0 && this.#stopped === null) {
+      const waiters = this.#waiting.takeGroup(this.#options.space);
+      if (waiters.length === 0) {
+        await this.#untilRoom();
+        continue;
+      }
+      this.#underWay = waiters;
       try {
         await this.#commitGroup(waiters);
       } catch (error) {
@@ -115,22 +149,36 @@ export class Committer {
         this.#halt(`a group failed in an unknown way: ${asFault(error).message}`, "index");
         this.#cut(waiters, error);
       }
+      this.#underWay = [];
     }
     if (this.#stopped !== null) {
-      for (const waiter of this.#waiting.splice(0)) this.#refuse(waiter, this.#stopped);
+      for (const waiter of this.#waiting.takeAll()) this.#refuse(waiter, this.#stopped);
     }
     this.#running = null;
   }
 
-  #takeGroup(): Waiter[] {
-    let bytes = 0;
-    let count = 0;
-    for (const waiter of this.#waiting) {
-      if (count === groupChangesMax || (count > 0 && bytes + waiter.bytes > groupBytesMax)) break;
-      bytes += waiter.bytes;
-      count += 1;
+  /** All that waits are puts without room: until there is some, something else comes, or they have waited long enough. */
+  async #untilRoom(): Promise<void> {
+    const { space, clock } = this.#options;
+    const { first } = this.#waiting;
+    if (first === undefined) return;
+    const nowMs = clock.monotonicMs();
+    const { sinceMs, newCount } = this.#waiting.hold(nowMs);
+    const heldMs = nowMs - sinceMs;
+    space.waits += newCount;
+    if (space.isStuck() || heldMs >= roomWaitMsMax) {
+      space.onShort();
+      this.#waiting.takeFirst();
+      this.#refuse(first, space.noRoom(roomOf(first)));
+      return;
     }
-    return this.#waiting.splice(0, count);
+    const arrived = new Promise<void>((resolve) => {
+      this.#arrived = resolve;
+    });
+    space.want(roomOf(first));
+    await Promise.race([arrived, space.changed(roomWaitMsMax - heldMs)]);
+    space.want(0);
+    this.#arrived = null;
   }
 
   async #commitGroup(taken: Waiter[]): Promise<void> {
@@ -169,11 +217,11 @@ export class Committer {
     afterGroup();
   }
 
-  /** Refuses what there is no room for; cleans and deletes go on when puts cannot. */
+  /** Refuses what the disk has no room for; cleans and deletes go on when puts cannot. */
   #admit(waiters: Waiter[]): Waiter[] {
     const { space } = this.#options;
     const room = roomFor(waiters);
-    const noPuts = space.refusePut(room);
+    const noPuts = space.refuseLittleFree(room);
     if (noPuts === null) return waiters;
     const small = waiters.filter((waiter) => waiter.change.op !== "put");
     const noCleans = small.length === 0 ? null : space.refuseClean(roomFor(small));
@@ -196,6 +244,8 @@ export class Committer {
     const plan = new GroupPlan({ view, buffer, stamps, origin, wallMs, file });
     const decided: Decided[] = [];
     for (const waiter of waiters) {
+      if (waiter.at === "gone") continue;
+      waiter.at = "stamped";
       const lengthBytes = buffer.lengthBytes;
       const chainBefore = buffer.chain;
       try {
@@ -237,15 +287,12 @@ export class Committer {
       const fault = asFault(error);
       if (verdict === "rebuild") {
         this.#halt(fault.message, "corruptIndex");
-        this.#cut(
-          decided.map(({ waiter }) => waiter),
-          error,
-        );
+        this.#cut(waitersOf(decided), error);
         return false;
       }
       journal.voidBack(before);
       // First of all: should the log fail too, both are healed by opening everything again, and only by that.
-      this.#halt(fault.message, "index");
+      this.#halt(fault.message, "index", fault.code === "full");
       await this.#voidGroup(decided, asRefusal(fault));
       return false;
     }
@@ -256,13 +303,11 @@ export class Committer {
    * When not even that can be written, nobody can say how it will end: the waiters are cut without a status.
    */
   async #voidGroup(decided: readonly Decided[], refusal: Fault): Promise<void> {
+    if (refusal.code === "full") this.#options.makeRoom();
     const fault = await this.#attempt(() => this.#options.journal.startSuccessor());
     if (fault !== null) {
-      this.#halt(`no new segment could be started: ${fault.message}`, "log");
-      this.#cut(
-        decided.map(({ waiter }) => waiter),
-        fault,
-      );
+      this.#halt(`no new segment could be started: ${fault.message}`, "log", fault.code === "full");
+      this.#cut(waitersOf(decided), fault);
       return;
     }
     for (const { waiter, outcome, isWritten } of decided) {
@@ -272,11 +317,21 @@ export class Committer {
   }
 
   #publish(plan: GroupPlan, batch: IndexBatch): void {
-    const { cache, filter, absent, tombstones, quarantine } = this.#options.view;
+    const { view, space } = this.#options;
+    const { cache, filter, absent, tombstones, quarantine } = view;
+    let writtenBytes = this.#buffer.lengthBytes;
     for (const row of plan.rows) {
+      if (row.seq <= this.#head) {
+        // A copy: it is at another place, and no more in demand than it was.
+        cache.replace(row);
+        continue;
+      }
       filter.add(row.id);
       absent.drop(row.id);
       cache.put(row);
+      if ((row.flags & manifestFlags.large) === 0) continue;
+      view.files.settleLarge(row.file);
+      writtenBytes += row.sizeBytes;
     }
     plan.cleanedScopes.forEach((scope, i) => {
       tombstones.raise(scope.hashKey, plan.tombstones[i]?.version ?? 0);
@@ -284,7 +339,9 @@ export class Committer {
     quarantine.settle(batch.quarantined.length);
     this.#head = batch.mark.seq;
     this.counts.groups += 1;
-    this.counts.changes += plan.rows.length + plan.tombstones.length;
+    this.counts.changes += plan.rows.length - plan.copiedCount + plan.tombstones.length;
+    this.#options.onGarbage(plan.replaced, plan.cleanedScopes.length > 0);
+    space.noteWritten(writtenBytes);
   }
 
   #answer(waiter: Waiter, outcome: Outcome): void {
@@ -299,19 +356,19 @@ export class Committer {
 
   /** The outcome is not known: large files stay, since their records may be found by recovery. */
   #cut(waiters: readonly Waiter[], cause: unknown): void {
+    settleStaged(this.#options.view.files, waiters);
     const fault = new Fault("outcomeUnknown", "The store failed while it wrote", { cause });
     for (const waiter of waiters) waiter.reject(fault);
   }
 
-  #dropStaged(change: Change): void {
-    if (change.op !== "put" || change.body instanceof Uint8Array) return;
-    dropStagedFile(this.#options.view.files, change.body);
+  #dropStaged(change: CommitChange): void {
+    dropStaged(this.#options.view.files, change);
   }
 
-  #halt(reason: string, broken: Broken): void {
+  #halt(reason: string, broken: Broken, isFull = false): void {
     const text = `The store does not take writes now: ${reason}`;
-    this.#stopped ??= new Fault("unavailable", text);
-    this.#options.stop(reason, broken);
+    this.#stopped ??= new Fault(isFull ? "full" : "unavailable", text);
+    this.#options.stop(reason, broken, isFull);
   }
 
   async #attempt(run: () => Promise<void>): Promise<Fault | null> {
@@ -324,33 +381,14 @@ export class Committer {
   }
 }
 
-/** A body that lost the race or was refused: no record names its file. */
-export function dropStagedFile(files: StoreFiles, staged: StagedBody): void {
-  try {
-    files.removeLarge(staged.file);
-  } catch {
-    // It stays as a file without a reference, which the next start removes.
-  }
+function waitersOf(decided: readonly Decided[]): Waiter[] {
+  return decided.map(({ waiter }) => waiter);
 }
 
 /** Whether an answer may rest on a record of the group that failed; an "absent" may be due to a delete in it. */
 function dependsOnGroup(outcome: Outcome, head: number): boolean {
   if (outcome.at === "absent") return true;
   return outcome.at === "exists" && outcome.manifest.seq > head;
-}
-
-function bodyBytesOf(change: Change): number {
-  if (change.op !== "put") return 0;
-  return change.body instanceof Uint8Array ? change.body.length : 0;
-}
-
-/** Upper bound of what a group takes in the segment. */
-function roomFor(waiters: readonly Waiter[]): number {
-  let bytes = 0;
-  for (const waiter of waiters) {
-    bytes += recordHeaderBytes + metadataBytesMax + waiter.bytes + 4 * pieceCount(waiter.bytes);
-  }
-  return bytes;
 }
 
 /** What a client is told of a failed write: "full" when the disk was, "unavailable" for every other reason. */

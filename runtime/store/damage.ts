@@ -1,19 +1,27 @@
 import { asFault } from "../base/fault.ts";
-import type { CatalogView } from "./catalog-view.ts";
+import { type CatalogView, peekRow } from "./catalog-view.ts";
 import type { IndexHome } from "./index.ts";
 import type { StoreNote } from "./open.ts";
 import type { Manifest } from "./store.ts";
+
+/**
+ * Is told of each artifact found damaged, once, and says what becomes of it: "missed" until somebody writes it again,
+ * "asked" when it is being fetched from where it is whole.
+ */
+export type OnDamaged = (manifest: Manifest) => "missed" | "asked";
 
 /** Damage that was met: counted, told once, and remembered where the next start must know of it. */
 export class DamageLedger {
   readonly #home: IndexHome;
   readonly #note: StoreNote;
+  readonly #onDamaged: OnDamaged;
   #damagedBodies = 0;
   #isIndexSuspect = false;
 
-  constructor(options: { home: IndexHome; note: StoreNote }) {
+  constructor(options: { home: IndexHome; note: StoreNote; onDamaged?: OnDamaged }) {
     this.#home = options.home;
     this.#note = options.note;
+    this.#onDamaged = options.onDamaged ?? (() => "missed");
   }
 
   get damagedBodies(): number {
@@ -25,16 +33,27 @@ export class DamageLedger {
     return this.#isIndexSuspect;
   }
 
-  /** Quarantines an artifact. `isIndexWrong`: a whole record of another artifact lies at its place. */
-  noteBody(view: CatalogView, manifest: Manifest, isIndexWrong: boolean): void {
-    if (view.quarantine.holds(manifest.id, manifest.version)) return;
+  /**
+   * Quarantines an artifact; false when it is known already. `isIndexWrong`: a whole record of another artifact lies at
+   * its place.
+   */
+  noteBody(view: CatalogView, manifest: Manifest, isIndexWrong: boolean): boolean {
+    if (view.quarantine.holds(manifest.id, manifest.version)) return false;
+    // It was written again elsewhere since its manifest was found: what lies here is nobody's.
+    const row = peekRow(view, manifest.id);
+    if (row !== null && (row.file !== manifest.file || row.offsetBytes !== manifest.offsetBytes))
+      return false;
+    const { files } = view;
+    if (row === null && (!files.holds(manifest.file) || files.isDead(manifest.file))) return false;
     view.quarantine.add(manifest.id, manifest.version);
     view.cache.drop(manifest.id);
     this.#damagedBodies += 1;
     const { file, offsetBytes, sizeBytes } = manifest;
     const id = Buffer.from(manifest.id).toString("hex");
-    this.#note("damaged artifact", { id, file, offsetBytes, sizeBytes, isIndexWrong });
+    const outcome = this.#onDamaged(manifest);
+    this.#note("damaged artifact", { id, file, offsetBytes, sizeBytes, isIndexWrong, outcome });
     if (isIndexWrong) this.suspectIndex("a row names the place of another artifact");
+    return true;
   }
 
   suspectIndex(reason: string): void {

@@ -1,12 +1,15 @@
 import { assert } from "../base/assert.ts";
 import type { Disk, DiskFile } from "../base/disk.ts";
+import { MiB } from "../base/units.ts";
 import { filePageBytes } from "./format.ts";
 import type { SegmentFigures } from "./store.ts";
+import { UnsyncedBytes } from "./unsynced.ts";
 
 /** Folders of the data directory that belong to the store. */
 export const storeFolders = ["segments", "large", "parts", "aside", "lock"] as const;
 
 const numberDigits = 12;
+const usualUnsyncedBytes = 256 * MiB;
 
 /**
  * The data files of one store: which there are, how many bytes they take, and the next free number.
@@ -16,32 +19,46 @@ export class StoreFiles {
   readonly #disk: Disk;
   readonly #dataDir: string;
   readonly #segments = new Map<number, number>();
+  /** By age of their last use, the oldest first. */
   readonly #large = new Map<number, number>();
+  /** Ages of large files that were used since they were made, as the number that a file made then would have. */
+  readonly #usedAt = new Map<number, number>();
+  /** Large files that no record names yet. */
+  readonly #arriving = new Set<number>();
+  readonly #dead = new Set<number>();
   #usedBytes = 0;
+  #deadBytes = 0;
   #high = 0;
   /** The segment path that was asked for last: reads come in runs from one segment. */
   #lastSegment = { file: -1, path: "" };
+  /** Told when a file is gone. */
+  onFreed: () => void = () => {};
 
-  constructor(disk: Disk, dataDir: string) {
+  /** Of the large files that are being written. */
+  readonly unsynced: UnsyncedBytes;
+
+  constructor(disk: Disk, dataDir: string, unsyncedBytesMax = usualUnsyncedBytes) {
     this.#disk = disk;
     this.#dataDir = dataDir;
+    this.unsynced = new UnsyncedBytes(unsyncedBytesMax);
   }
 
-  /** Reads both folders anew. Names that are not ours are left alone. */
+  /** Reads both folders anew. Names that are not ours are left alone, and what is being written goes on arriving. */
   survey(): void {
-    this.#segments.clear();
-    this.#large.clear();
+    for (const held of [this.#segments, this.#large, this.#usedAt, this.#dead]) held.clear();
     this.#usedBytes = 0;
+    this.#deadBytes = 0;
     for (const [folder, suffix, files] of [
       ["segments", ".seg", this.#segments],
       ["large", ".body", this.#large],
     ] as const) {
-      for (const name of this.#disk.list(`${this.#dataDir}/${folder}`)) {
+      for (const name of this.#disk.list(`${this.#dataDir}/${folder}`).sort()) {
         const number = parseName(name, suffix);
         if (number === null) continue;
         this.#set(files, number, this.#disk.sizeBytes(`${this.#dataDir}/${folder}/${name}`) ?? 0);
       }
     }
+    for (const file of this.#arriving) if (!this.#large.has(file)) this.#arriving.delete(file);
   }
 
   segmentPath(file: number): string {
@@ -59,6 +76,11 @@ export class StoreFiles {
   /** Path of the file that holds a body. */
   pathOf(file: number, isLarge: boolean): string {
     return isLarge ? this.largePath(file) : this.segmentPath(file);
+  }
+
+  /** Path of a file that is known. */
+  anyPathOf(file: number): string {
+    return this.pathOf(file, this.isLarge(file));
   }
 
   /** Segment numbers in ascending order, which is the order of the log. */
@@ -95,6 +117,66 @@ export class StoreFiles {
     return this.#usedBytes;
   }
 
+  /** Of them, bytes of files that only wait to be unlinked. */
+  get deadBytes(): number {
+    return this.#deadBytes;
+  }
+
+  sizeOf(file: number): number {
+    return this.#segments.get(file) ?? this.#large.get(file) ?? 0;
+  }
+
+  isLarge(file: number): boolean {
+    return this.#large.has(file);
+  }
+
+  isDead(file: number): boolean {
+    return this.#dead.has(file);
+  }
+
+  /** Says that no row names a file any more. It is there, and counts, until it is removed. */
+  markDead(file: number): void {
+    if (this.#dead.has(file) || !this.holds(file)) return;
+    this.#dead.add(file);
+    this.#deadBytes += this.sizeOf(file);
+  }
+
+  /** The oldest segment before `active`, or null. One with a higher number is about to become the active one. */
+  oldestSegment(active: number): number | null {
+    let oldest: number | null = null;
+    for (const file of this.#segments.keys()) {
+      if (file >= active || this.#dead.has(file)) continue;
+      if (oldest === null || file < oldest) oldest = file;
+    }
+    return oldest;
+  }
+
+  /** The large files that a record names, the one that was used longest ago first. */
+  *largeByAge(): Generator<number> {
+    for (const file of this.#large.keys()) {
+      if (!this.#dead.has(file) && !this.#arriving.has(file)) yield file;
+    }
+  }
+
+  /** When a large file was made or used last, as the number that a file made then would have. */
+  ageOf(file: number): number {
+    return this.#usedAt.get(file) ?? file;
+  }
+
+  /** Makes a large file the youngest. */
+  touchLarge(file: number): void {
+    const sizeBytes = this.#large.get(file);
+    if (sizeBytes === undefined) return;
+    this.#large.delete(file);
+    this.#large.set(file, sizeBytes);
+    this.#usedAt.set(file, this.#high);
+  }
+
+  /** Says that a record names this large file now, or may do so. */
+  settleLarge(file: number): void {
+    this.#arriving.delete(file);
+  }
+
   /** The highest number given out so far. */
   get high(): number {
     return this.#high;
@@ -114,7 +196,9 @@ export class StoreFiles {
   }
 
   createLarge(file: number): DiskFile {
-    return this.#create(this.#large, file, this.largePath(file));
+    const handle = this.#create(this.#large, file, this.largePath(file));
+    this.#arriving.add(file);
+    return handle;
   }
 
   setSegmentBytes(file: number, sizeBytes: number): void {
@@ -143,14 +227,26 @@ export class StoreFiles {
   }
 
   #set(files: Map<number, number>, file: number, sizeBytes: number): void {
-    this.#usedBytes += sizeBytes - (files.get(file) ?? 0);
+    const addedBytes = sizeBytes - (files.get(file) ?? 0);
+    this.#usedBytes += addedBytes;
+    if (this.#dead.has(file)) this.#deadBytes += addedBytes;
     files.set(file, sizeBytes);
     this.raiseHigh(file);
   }
 
+  /** Says that the file was unlinked. */
+  forget(file: number): void {
+    this.#forget(this.#segments.has(file) ? this.#segments : this.#large, file);
+  }
+
   #forget(files: Map<number, number>, file: number): void {
-    this.#usedBytes -= files.get(file) ?? 0;
+    const sizeBytes = files.get(file) ?? 0;
+    this.#usedBytes -= sizeBytes;
+    if (this.#dead.delete(file)) this.#deadBytes -= sizeBytes;
     files.delete(file);
+    this.#usedAt.delete(file);
+    this.#arriving.delete(file);
+    this.onFreed();
   }
 }
 

@@ -23,6 +23,12 @@ export const pieceBytes = 256 * KiB;
 /** A segment is sealed once the next group would pass this size. */
 export const segmentBytesMax = 128 * MiB;
 
+/** Of a small capacity a segment is a small part, since the oldest one always goes whole. */
+export function segmentBytesFor(capacityBytes: number): number {
+  const smallBytes = Math.min(8 * MiB, capacityBytes / 8);
+  return Math.floor(Math.min(segmentBytesMax, Math.max(smallBytes, capacityBytes / 32)));
+}
+
 /** As many burnt tails as one header copy can name. */
 export const burntEndsMax = 120;
 assert(
@@ -82,10 +88,16 @@ export function encodeFileHeader(header: FileHeader): Uint8Array {
 /** Reads the first page of a segment; null when neither copy is whole. */
 export function decodeFileHeader(page: Uint8Array): FileHeader | null {
   if (page.length < filePageBytes) return null;
-  return (
-    decodeHeaderCopy(page.subarray(0, headerCopyBytes)) ??
-    decodeHeaderCopy(page.subarray(headerCopyBytes, filePageBytes))
-  );
+  const [first, second] = decodeHeaderCopies(page);
+  return first ?? second;
+}
+
+/** Both copies of a file header, null for one that is not whole; of a page that was read in full. */
+export function decodeHeaderCopies(page: Uint8Array): [FileHeader | null, FileHeader | null] {
+  return [
+    decodeHeaderCopy(page.subarray(0, headerCopyBytes)),
+    decodeHeaderCopy(page.subarray(headerCopyBytes, filePageBytes)),
+  ];
 }
 
 function decodeHeaderCopy(copy: Uint8Array): FileHeader | null {

@@ -71,14 +71,14 @@ export class GroupBuffer {
     this.#chain = chain;
   }
 
-  /** Appends one record; `body` is empty for all types but put. */
-  add(facts: RecordFacts, metadata: Metadata, body: Uint8Array): EncodedRecord {
+  /** Appends one record; `body` is empty for all types but put. Metadata may be given as they were encoded before. */
+  add(facts: RecordFacts, metadata: Metadata | Uint8Array, body: Uint8Array): EncodedRecord {
     const at = this.#length;
     const tableBytes = 4 * pieceCount(body.length);
     this.#ensure(at + recordHeaderBytes + metadataBytesMax + body.length + tableBytes);
     const into = this.#buffer;
     const metadataAt = at + recordHeaderBytes;
-    const metadataEnd = encodeMetadata(into, metadataAt, metadata);
+    const metadataEnd = putMetadata(into, metadataAt, metadata);
     // Field by field: this runs for every write, and a spread costs as much as the rest of the header.
     const header: RecordHeader = {
       type: facts.type,
@@ -123,6 +123,12 @@ export class GroupBuffer {
     this.#buffer = buffer;
     memory.transfer(0);
   }
+}
+
+function putMetadata(into: Buffer, atBytes: number, metadata: Metadata | Uint8Array): number {
+  if (!(metadata instanceof Uint8Array)) return encodeMetadata(into, atBytes, metadata);
+  into.set(metadata, atBytes);
+  return atBytes + metadata.length;
 }
 
 /** Integrity digest of a body that is committed from memory. */

@@ -1,3 +1,4 @@
+import type { LoopSteps } from "../base/loop-steps.ts";
 import { KiB, MiB } from "../base/units.ts";
 import type { Maintenance } from "./maintenance.ts";
 
@@ -27,7 +28,11 @@ export class IdFilter {
   readonly #words: Uint32Array;
   /** Of bit numbers: the count of bits is a power of two. */
   readonly #mask: number;
+  readonly #manifestCacheBytesMax: number;
   #isComplete = false;
+  /** Takes this one's place when it has seen all ids: it is told of every new one meanwhile. */
+  #next: IdFilter | null = null;
+  #addedCount = 0;
   #vainLeft = 0;
   #onWanted: (() => void) | null = null;
 
@@ -37,6 +42,26 @@ export class IdFilter {
     const bytes = 2 ** Math.floor(Math.log2(wanted));
     this.#words = new Uint32Array(bytes / 4);
     this.#mask = bytes * 8 - 1;
+    this.#manifestCacheBytesMax = manifestCacheBytesMax;
+  }
+
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  /** Ids that it was told of, those that were told twice too. */
+  get addedCount(): number {
+    return this.#addedCount;
+  }
+
+  /** An empty one of the same size, to be filled and then used in place of this one. */
+  startNext(): IdFilter {
+    this.#next = new IdFilter(this.#manifestCacheBytesMax);
+    return this.#next;
+  }
+
+  endNext(): void {
+    this.#next = null;
   }
 
   /** False only when the index has no row with this id. */
@@ -51,6 +76,8 @@ export class IdFilter {
 
   /** Every committed id is added before anybody can see its row. */
   add(id: Uint8Array): void {
+    this.#addedCount += 1;
+    this.#next?.add(id);
     for (let i = 0; i < bitsPerId; i++) {
       const bit = bitOf(id, i) & this.#mask;
       this.#words[bit >>> 5]! |= 1 << (bit & 31);
@@ -97,14 +124,18 @@ const idBytes = 32;
 export async function fillFilter(
   filter: IdFilter,
   maintenance: Maintenance,
-  isWanted: () => boolean,
+  { isWanted, steps }: { isWanted: () => boolean; steps?: LoopSteps },
 ): Promise<void> {
   let after = new Uint8Array(0);
   while (isWanted()) {
     const packed = await maintenance.nextIds(after, pageIds);
-    for (let at = 0; at < packed.length; at += idBytes) {
-      filter.add(packed.subarray(at, at + idBytes));
-    }
+    const addAll = (): void => {
+      for (let at = 0; at < packed.length; at += idBytes) {
+        filter.add(packed.subarray(at, at + idBytes));
+      }
+    };
+    if (steps === undefined) addAll();
+    else steps.run("filter", addAll);
     if (packed.length === 0) {
       if (isWanted()) filter.complete();
       return;

@@ -1,10 +1,16 @@
 import { Fault, systemCode } from "../base/fault.ts";
 
-/** Translates an error of SQLite: "damaged" when the file itself is corrupt, "unavailable" for everything else. */
+/**
+ * Translates an error of SQLite: "full" when its disk is, "damaged" when the file itself is corrupt, "unavailable" for
+ * everything else.
+ */
 export function asIndexFault(error: unknown): Fault {
   if (error instanceof Fault) return error;
   const name = systemCode(error) ?? "";
   const text = error instanceof Error ? error.message : String(error);
+  if (name === "SQLITE_FULL") {
+    return new Fault("full", "The index has no room on its disk", { cause: error });
+  }
   const isDamaged =
     name.startsWith("SQLITE_CORRUPT") ||
     name.startsWith("SQLITE_NOTADB") ||

@@ -41,6 +41,9 @@ export type IndexBatch = {
   readonly quarantined: readonly Quarantined[];
 };
 
+/** What a row names, but for the file. */
+export type EvictedPlace = Pick<Manifest, "id" | "offsetBytes">;
+
 /** Facts of a whole index, set once when it is made. */
 export type IndexIdentity = { readonly storeId: Uint8Array };
 
@@ -64,6 +67,11 @@ export interface Index {
   /** Makes the index belong to a store and starts its mark, before any batch. */
   adopt(identity: IndexIdentity, mark: Mark): void;
   apply(batch: IndexBatch): void;
+  /**
+   * Takes away the rows among these that still name their place in `file`, in one transaction; whether each one did.
+   * No record says so: whoever reads the log anew finds them again until the file is gone.
+   */
+  evict(file: number, places: readonly EvictedPlace[]): boolean[];
   /** Bytes waiting in the write-ahead log. */
   walBytes(): number;
   /** Count of rows, deleted ones included; walks the index, for inspection only. */

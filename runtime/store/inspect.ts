@@ -4,13 +4,18 @@ import type { Disk } from "../base/disk.ts";
 import { Fault } from "../base/fault.ts";
 import type { Random } from "../base/random.ts";
 import { MiB } from "../base/units.ts";
+import type { Census } from "./census.ts";
+import { walkCensus } from "./census-walk.ts";
 import { checkLargeFile } from "./check-large.ts";
+import { placesOf } from "./contents.ts";
 import { StoreFiles } from "./files.ts";
 import { type ArtifactName, bytesKey } from "./identity.ts";
 import type { Mark, Row, Tombstone } from "./index.ts";
 import { asIndexFault } from "./index-fault.ts";
 import { Reader } from "./reader.ts";
 import { recover } from "./recover.ts";
+import { readScopeNames, type ScopeName } from "./scope-names.ts";
+import type { NextToGo } from "./space-figures.ts";
 import { SqliteHome } from "./sqlite-home.ts";
 import { type Manifest, manifestFlags, type SegmentFigures } from "./store.ts";
 
@@ -102,6 +107,25 @@ export class OfflineStore {
     return row !== undefined && this.#isLive(row) ? row : null;
   }
 
+  /** Who fills the store. */
+  census(): Promise<Census> {
+    return toTheEnd(walkCensus(this.#database));
+  }
+
+  /** Names of the first `count` holdings of a census; null where the files do not say them. */
+  nameHoldings({ holdings }: Census, count: number): Promise<(ScopeName | null)[]> {
+    return toTheEnd(readScopeNames(this.#disk, placesOf(holdings, count, this.files)));
+  }
+
+  /** Files in the order in which they were begun, which is that of eviction but for large files that were kept. */
+  nextToGo(limit: number): Pick<NextToGo, "file" | "isLarge" | "sizeBytes">[] {
+    const { files } = this;
+    return [...files.segmentNumbers(), ...files.largeNumbers()]
+      .sort((left, right) => left - right)
+      .slice(0, limit)
+      .map((file) => ({ file, isLarge: files.isLarge(file), sizeBytes: files.sizeOf(file) }));
+  }
+
   /** Reads every live artifact and compares it with its checksums. */
   async verify(tell: Tell): Promise<VerifyFigures> {
     const totalBytes = this.files.usedBytes;
@@ -181,6 +205,14 @@ export class OfflineStore {
     const row = this.#database.query<T, []>(query).get();
     if (row === null) throw new Fault("damaged", "The index of this store has no mark");
     return row;
+  }
+}
+
+async function toTheEnd<T>(steps: Generator<void, T>): Promise<T> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    await nextTurn();
   }
 }
 

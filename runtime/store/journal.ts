@@ -25,6 +25,7 @@ export type JournalOptions = {
   readonly files: StoreFiles;
   readonly storeId: Uint8Array;
   readonly wallMs: () => number;
+  readonly monotonicMs: () => number;
   /** End of the log as recovery found it; file 0 when there is none. */
   readonly tail: LogTail;
   /** Files whose physical end lies beyond their durable end. */
@@ -39,6 +40,7 @@ export class Journal {
   readonly #options: JournalOptions;
   readonly #burntEnds: Map<number, number>;
   #tail: LogTail;
+  #waitsSinceMs: number | null = null;
   #open: { readonly file: DiskFile; readonly seed: number } | null = null;
 
   constructor(options: JournalOptions) {
@@ -49,6 +51,11 @@ export class Journal {
 
   get tail(): LogTail {
     return this.#tail;
+  }
+
+  /** Since when it waits for the disk, on the monotonic clock; null when it does not. */
+  get waitsSinceMs(): number | null {
+    return this.#waitsSinceMs;
   }
 
   /** Files with bytes that were never acknowledged, and where their durable part ends. */
@@ -94,8 +101,8 @@ export class Journal {
     const file = files.createSegment(number);
     try {
       file.write(encodeFileHeader(header), 0);
-      await file.syncLater();
-      await disk.syncFolderLater(`${dataDir}/segments`);
+      await this.#wait(file.syncLater());
+      await this.#wait(disk.syncFolderLater(`${dataDir}/segments`));
     } catch (error) {
       this.#abandon(file, number);
       throw error;
@@ -114,8 +121,8 @@ export class Journal {
     const { file, endBytes } = this.#tail;
     try {
       if (group.length <= writeInlineBytesMax) open.file.write(group, endBytes);
-      else await open.file.writeLater(group, endBytes);
-      await open.file.syncLater();
+      else await this.#wait(open.file.writeLater(group, endBytes));
+      await this.#wait(open.file.syncLater());
     } catch (error) {
       this.#burn(open.file);
       throw error;
@@ -140,6 +147,15 @@ export class Journal {
     // Forgotten first: a close that fails has freed the descriptor all the same, and must not be repeated.
     this.#open = null;
     file.close();
+  }
+
+  async #wait(call: Promise<void>): Promise<void> {
+    this.#waitsSinceMs = this.#options.monotonicMs();
+    try {
+      await call;
+    } finally {
+      this.#waitsSinceMs = null;
+    }
   }
 
   #burn(file: DiskFile): void {

@@ -2,7 +2,14 @@ import { Database } from "bun:sqlite";
 import { Fault, systemCode } from "../base/fault.ts";
 import { realDisk } from "../base/real-disk.ts";
 import { MiB } from "../base/units.ts";
+import { walkCensus } from "./census-walk.ts";
 import { checkLargeFile } from "./check-large.ts";
+import { writeHint } from "./hint-file.ts";
+import { emptyPage, type RecordPage, type RecordRange, readRecordPage } from "./record-page.ts";
+import { readScopeNames } from "./scope-names.ts";
+import type { DamagedPlace } from "./scrub-place.ts";
+import { findRowsAt } from "./scrub-rows.ts";
+import { scrubSlice, scrubSliceBytes } from "./scrub-slice.ts";
 import type { WorkerJob, WorkerReply, WorkerRequest } from "./worker-protocol.ts";
 
 declare const self: Worker;
@@ -14,29 +21,35 @@ type Steps = Generator<void, unknown>;
 type Running = { readonly number: number; readonly steps: Steps };
 
 /** Jobs by urgency; within one class they take turns. */
-const queues: Record<"checkpoint" | "check" | "sweep", Running[]> = {
+const queues: Record<"checkpoint" | "check" | "sweep" | "scrub", Running[]> = {
   checkpoint: [],
   check: [],
   sweep: [],
+  scrub: [],
 };
 
 let indexPath = "";
 let database: Database | null = null;
 let isTurning = false;
+/** Made by the first slice of a scrub. */
+let scrubWindow: Uint8Array | null = null;
 
 self.onmessage = (event: MessageEvent<WorkerRequest>) => {
   const { number, job } = event.data;
+  if (job.op === "ping") return reply({ number });
   const running = { number, steps: start(job) };
   if (job.op === "open" || job.op === "release" || job.op === "checkpoint") {
     queues.checkpoint.push(running);
-  } else if (job.op === "check") queues.check.push(running);
+  } else if (job.op === "check" || job.op === "records" || job.op === "remove") {
+    queues.check.push(running);
+  } else if (job.op === "scrub") queues.scrub.push(running);
   else queues.sweep.push(running);
   if (!isTurning) turn();
 };
 
 /** Runs one step of the most urgent job, then lets messages in. */
 function turn(): void {
-  const queue = [queues.checkpoint, queues.check, queues.sweep].find((jobs) => jobs.length > 0);
+  const queue = Object.values(queues).find((jobs) => jobs.length > 0);
   const running = queue?.shift();
   isTurning = running !== undefined;
   if (queue === undefined || running === undefined) return;
@@ -60,7 +73,7 @@ function reply(message: WorkerReply): void {
   self.postMessage(message);
 }
 
-function start(job: WorkerJob): Steps {
+function start(job: Exclude<WorkerJob, { op: "ping" }>): Steps {
   switch (job.op) {
     case "open":
       return once(() => {
@@ -78,8 +91,23 @@ function start(job: WorkerJob): Steps {
       return findUnreferenced(job.candidates);
     case "ids":
       return readIds(job.after, job.limit);
+    case "records":
+      return readRecords(job.path, job.range);
+    case "remove":
+      return once(() => void realDisk.remove(job.path));
+    case "hint":
+      return once(() => writeHint(realDisk, job.path, job.payload));
+    case "census":
+      return census();
+    case "scopeNames":
+      return readScopeNames(realDisk, job.places);
     case "ballast":
       return makeBallast(job.path, job.sizeBytes);
+    case "scrub":
+      scrubWindow ??= new Uint8Array(scrubSliceBytes);
+      return scrubSlice(realDisk, job.request, scrubWindow);
+    case "rowsAt":
+      return rowsAt(job.places);
   }
 }
 
@@ -122,6 +150,16 @@ function* check(
   }
 }
 
+function* readRecords(path: string, range: RecordRange): Generator<void, RecordPage> {
+  const file = realDisk.open(path, "read");
+  if (file === null) return emptyPage;
+  try {
+    return yield* readRecordPage(file, range);
+  } finally {
+    file.close();
+  }
+}
+
 function* findUnreferenced(candidates: readonly number[]): Generator<void, number[]> {
   const unreferenced = new Set(candidates);
   const page = connect().prepare<{ id: Uint8Array; file: number }, [Uint8Array, number]>(
@@ -152,6 +190,15 @@ function* readIds(after: Uint8Array, limit: number): Generator<void, Uint8Array>
   const packed = new Uint8Array(32 * rows.length);
   for (const [i, row] of rows.entries()) packed.set(row.id, 32 * i);
   return packed;
+}
+
+function* census(): Steps {
+  return yield* walkCensus(connect());
+}
+
+function* rowsAt(places: readonly DamagedPlace[]): Steps {
+  yield;
+  return yield* findRowsAt(connect(), places);
 }
 
 function* makeBallast(path: string, sizeBytes: number): Steps {

@@ -1,4 +1,5 @@
 import { assert } from "../base/assert.ts";
+import { cacheShares, type MemoryTier } from "../observe/memory-tier.ts";
 import type { Manifest } from "./store.ts";
 
 /** Ways of a set: a look-up compares at most this many ids. */
@@ -21,7 +22,9 @@ export const manifestCacheEntryBytes = idWords * 4 + numbersPerEntry * 8 + 4 + 3
  * small. Doubling costs about 50 ns an entry.
  */
 export class ManifestCache {
+  readonly #givenSets: number;
   #setsMax: number;
+  #takesNew = true;
   #setMask = 0;
   #ids = new Uint32Array(0);
   #numbers = new Float64Array(0);
@@ -36,7 +39,8 @@ export class ManifestCache {
   /** `maxBytes` is rounded down to a power of two of sets; at least one set. */
   constructor(maxBytes: number) {
     const setsMax = Math.max(1, Math.floor(maxBytes / (manifestCacheEntryBytes * ways)));
-    this.#setsMax = Math.min(largestSets, 2 ** Math.floor(Math.log2(setsMax)));
+    this.#givenSets = Math.min(largestSets, 2 ** Math.floor(Math.log2(setsMax)));
+    this.#setsMax = this.#givenSets;
     this.#allocate(Math.min(firstSetsMax, this.#setsMax));
   }
 
@@ -47,6 +51,14 @@ export class ManifestCache {
   /** Entries that it has room for when it has grown. */
   get capacity(): number {
     return this.#setsMax * ways;
+  }
+
+  /** Gives up what the tier does not leave it, at once. Short of memory it takes no entry that it does not have. */
+  adaptTo(tier: MemoryTier): void {
+    this.#takesNew = tier === "normal";
+    this.#setsMax = Math.max(1, Math.floor(this.#givenSets * cacheShares[tier]));
+    if (cacheShares[tier] === 0) this.clear();
+    if (this.#setMask + 1 > this.#setsMax) this.#resize(this.#setsMax);
   }
 
   get(id: Uint8Array): Manifest | null {
@@ -71,11 +83,18 @@ export class ManifestCache {
     };
   }
 
+  /** Puts what the cache holds already; anything else is left out. */
+  replace(manifest: Manifest): void {
+    if (this.#locate(wordsOf(manifest.id)) >= 0) this.put(manifest);
+  }
+
   put(manifest: Manifest): void {
     const words = wordsOf(manifest.id);
     let entry = this.#locate(words);
     if (entry < 0) {
-      if (this.#count * 2 >= this.#marks.length && this.#setMask + 1 < this.#setsMax) this.#grow();
+      if (!this.#takesNew) return;
+      const isHalfFull = this.#count * 2 >= this.#marks.length;
+      if (isHalfFull && this.#setMask + 1 < this.#setsMax) this.#resize(2 * (this.#setMask + 1));
       entry = this.#claim(words[0]! & this.#setMask);
     }
     this.#ids.set(words, entry * idWords);
@@ -123,28 +142,28 @@ export class ManifestCache {
     this.#hands = hands;
   }
 
-  /** Twice the sets: the entries of a set go to it and to the one that the next bit of their ids names. */
-  #grow(): void {
+  /** Another count of sets, with the entries that fit: when it falls, those of two sets share one. */
+  #resize(sets: number): void {
     const ids = this.#ids;
     const numbers = this.#numbers;
     const metadataBytes = this.#metadataBytes;
     const kinds = this.#kinds;
     const flags = this.#flags;
     const marks = this.#marks;
-    const sets = this.#setMask + 1;
     try {
-      this.#allocate(2 * sets);
+      this.#allocate(sets);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       // A cache that cannot grow goes on as it is.
-      this.#setsMax = sets;
+      this.#setsMax = this.#setMask + 1;
       return;
     }
+    this.#count = 0;
     for (let from = 0; from < marks.length; from++) {
       if (marks[from] === 0) continue;
-      // The same place in its new set: two entries of one set cannot meet there.
-      const set = ids[from * idWords]! & this.#setMask;
-      const to = set * ways + (from % ways);
+      const to = this.#emptyEntry(ids[from * idWords]! & this.#setMask, from % ways);
+      if (to < 0) continue;
+      this.#count += 1;
       for (let i = 0; i < idWords; i++) this.#ids[to * idWords + i] = ids[from * idWords + i]!;
       for (let i = 0; i < numbersPerEntry; i++) {
         this.#numbers[to * numbersPerEntry + i] = numbers[from * numbersPerEntry + i]!;
@@ -154,6 +173,18 @@ export class ManifestCache {
       this.#flags[to] = flags[from]!;
       this.#marks[to] = marks[from]!;
     }
+    // The collector would get to them later.
+    ids.buffer.transfer(0);
+    numbers.buffer.transfer(0);
+  }
+
+  /** An empty entry of a set, looked for from one of its ways on; -1 when it is full. */
+  #emptyEntry(set: number, firstWay: number): number {
+    for (let step = 0; step < ways; step++) {
+      const entry = set * ways + ((firstWay + step) % ways);
+      if (this.#marks[entry] === 0) return entry;
+    }
+    return -1;
   }
 
   /** Entry of an id, or -1. */

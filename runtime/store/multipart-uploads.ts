@@ -1,7 +1,9 @@
+import type { ByteBudget } from "../base/budget.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import { asFault, Fault } from "../base/fault.ts";
 import type { Random } from "../base/random.ts";
+import { second } from "../base/units.ts";
 import { type ArtifactName, producers } from "./identity.ts";
 import {
   type Assembly,
@@ -21,8 +23,12 @@ import { checkGrowth, checkNamed, sumOf, tooManyOpen } from "./multipart-rules.t
 import { PartSpace } from "./multipart-space.ts";
 import type { StoreNote } from "./open.ts";
 import type { Space } from "./space.ts";
+import type { StageFiles } from "./stage-file.ts";
+import type { StallWatch } from "./stall.ts";
 
 const uploadIdBytes = 16;
+const syncMsMax = 60 * second;
+const endsPerTurn = 8;
 
 export type NodeUploadsOptions = {
   readonly disk: Disk;
@@ -30,6 +36,10 @@ export type NodeUploadsOptions = {
   readonly clock: Clock;
   readonly random: Random;
   readonly space: Space;
+  readonly stalls: StallWatch;
+  readonly stages: StageFiles;
+  /** Disk space that parts share with others; null for no end to it. */
+  readonly scratch: ByteBudget | null;
   readonly limits: UploadLimits;
   /** Rows of the index that is in use now. Throws while the store takes no writes. */
   readonly rows: () => UploadRows;
@@ -57,9 +67,12 @@ export class NodeUploads implements Uploads {
   constructor(options: NodeUploadsOptions) {
     this.#options = options;
     this.#files = new PartFiles(options.disk, options.dataDir);
-    this.#space = new PartSpace(options.space, options.limits.storedBytesMax, () =>
-      this.#namedBytes(),
-    );
+    this.#space = new PartSpace({
+      space: options.space,
+      storedBytesMax: options.limits.storedBytesMax,
+      namedBytes: () => this.#namedBytes(),
+      scratch: options.scratch,
+    });
   }
 
   /**
@@ -134,26 +147,25 @@ export class NodeUploads implements Uploads {
     const upload = this.#need(id);
     this.#checkTotal(upload, wish.number, wish.sizeBytes ?? 0);
     const bytesMax = wish.sizeBytes ?? this.#options.limits.partBytesMax;
-    this.#space.open(bytesMax);
+    const room = this.#space.open(bytesMax);
     try {
       const { file, handle } = this.#files.create();
       this.#arriving.add(file);
       return new PartIntake({
         file,
-        handle,
+        handle: this.#options.stages.adopt(handle),
         bytesMax,
+        room,
+        stalls: this.#options.stalls,
         adopt: (part) => this.#locked(upload, () => this.#adoptPart(upload, wish.number, part)),
         release: (isAdopted) => {
           this.#arriving.delete(file);
-          if (!isAdopted) {
-            this.#space.doom(bytesMax);
-            this.#unlink(file, bytesMax);
-          }
-          this.#space.close(bytesMax);
+          if (!isAdopted) this.#unlinkPart({ file, sizeBytes: bytesMax });
+          room.close();
         },
       });
     } catch (error) {
-      this.#space.close(bytesMax);
+      room.close();
       throw error;
     }
   }
@@ -285,9 +297,13 @@ export class NodeUploads implements Uploads {
     let count = 0;
     for (const upload of [...this.#uploads.values()]) {
       if (!this.#isOver(upload)) continue;
-      this.#endQuietly(upload);
+      // What cannot be written now is left to the janitor.
+      if (!this.#endQuietly(upload)) break;
       count += 1;
+      if (count === endsPerTurn) break;
     }
+    // Each end is a transaction.
+    if (count === endsPerTurn) void this.#options.nextTurn().then(() => this.#watch());
     if (count > 0) this.#options.note("uploads expired", { uploads: count });
     if (this.#uploads.size > 0) return;
     this.#janitor?.cancel();
@@ -295,11 +311,13 @@ export class NodeUploads implements Uploads {
   }
 
   /** For what nobody waits for: an upload that cannot be removed now stays, and the janitor comes again. */
-  #endQuietly(upload: OpenUpload): void {
+  #endQuietly(upload: OpenUpload): boolean {
     try {
       this.#end(upload);
+      return true;
     } catch (error) {
       this.#options.note("upload not removed", { reason: asFault(error).message });
+      return false;
     }
   }
 
@@ -332,16 +350,16 @@ export class NodeUploads implements Uploads {
     this.#space.account();
   }
 
-  #unlinkPart({ file, sizeBytes }: PartRow): void {
+  #unlinkPart({ file, sizeBytes }: Pick<PartRow, "file" | "sizeBytes">): void {
     this.#space.doom(sizeBytes);
     this.#unlink(file, sizeBytes);
   }
 
   /** The part is in place already, so trouble with the disk is only noted. */
   async #syncFolder(): Promise<void> {
-    const { disk, dataDir, note } = this.#options;
+    const { disk, dataDir, note, stalls } = this.#options;
     try {
-      await disk.syncFolderLater(`${dataDir}/parts`);
+      await stalls.guard(disk.syncFolderLater(`${dataDir}/parts`), "disk", syncMsMax);
     } catch (error) {
       note("parts not synced", { reason: asFault(error).message });
     }

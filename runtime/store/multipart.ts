@@ -29,6 +29,7 @@ export const usualUploadLimits: UploadLimits = {
 
 /** A part on its way in. It counts once `finish` has returned; after any fault, call `discard`. */
 export interface PartStage {
+  /** The first one waits while room is made. @throws Fault "full" when none was made in time. */
   write(chunk: Uint8Array): Promise<void>;
   /**
    * Makes the bytes the part of this number, in place of the one that was there.

@@ -1,32 +1,32 @@
-import { sleep } from "../base/clock.ts";
 import { asFault, Fault } from "../base/fault.ts";
-import type { CatalogView } from "./catalog-view.ts";
-import { findRow, isLive } from "./catalog-view.ts";
+import { findRow, isLive, placeNow } from "./catalog-view.ts";
 import { Checkpoints } from "./checkpoints.ts";
-import { type Broken, dropStagedFile } from "./commit.ts";
+import type { Broken } from "./commit.ts";
+import { Contents } from "./contents.ts";
 import { DamageLedger } from "./damage.ts";
+import { Eviction } from "./eviction.ts";
 import { StoreFiles, storeFolders } from "./files.ts";
+import { heal } from "./heal.ts";
 import type { ArtifactName } from "./identity.ts";
-import { closeQuietly, type Index, type IndexBatch } from "./index.ts";
-import type { Maintenance } from "./maintenance.ts";
+import { closeQuietly, type Index } from "./index.ts";
+import { MaintenanceSeat } from "./maintenance-seat.ts";
 import { ManifestCache } from "./manifest-cache.ts";
 import { usualUploadLimits } from "./multipart.ts";
 import { NodeUploads } from "./multipart-uploads.ts";
 import type { StoreOptions, StoreSeams } from "./open.ts";
-import { recover } from "./recover.ts";
-import { reopenIndex, repairIndex } from "./repair-index.ts";
+import { reopenIndex } from "./repair-index.ts";
 import {
-  assemble,
-  continueLog,
   fillFilterWhenWanted,
   type Running,
   type RunningParts,
   releaseRunning,
-  startLog,
 } from "./running.ts";
-import { SharedSync } from "./shared-sync.ts";
+import { Scrub } from "./scrub.ts";
 import { Space } from "./space.ts";
-import { LargeStage } from "./stage.ts";
+import type { MissReason, NextToGo } from "./space-figures.ts";
+import { dropStaged } from "./staged-files.ts";
+import { Staging } from "./staging.ts";
+import { startRunning } from "./start-running.ts";
 import {
   type Attributes,
   type Body,
@@ -37,14 +37,13 @@ import {
   type SegmentFigures,
   type Stage,
   type Store,
+  type StoreCondition,
   type StoreState,
   type StoreUsage,
 } from "./store.ts";
 import { describeUsage, notServing } from "./store-figures.ts";
 import { tidyUp } from "./tidy-up.ts";
-
-/** Pause between two attempts to write again after the store stopped. */
-const healPauseMs = 1_000;
+import { Upkeep } from "./upkeep.ts";
 
 /** The store of one node: recovery, the committer, the reader, and what heals them. */
 export class NodeStore implements Store {
@@ -53,12 +52,15 @@ export class NodeStore implements Store {
   readonly #files: StoreFiles;
   readonly #space: Space;
   readonly #cache: ManifestCache;
-  readonly #largeSync: SharedSync;
+  readonly #staging: Staging;
   readonly #checkpoints: Checkpoints;
   readonly #damage: DamageLedger;
-  readonly #ballastPath: string;
+  readonly #eviction: Eviction;
+  readonly #maintenance: MaintenanceSeat;
+  readonly #upkeep: Upkeep;
   readonly uploads: NodeUploads;
-  #maintenance: Maintenance | null = null;
+  readonly contents: Contents;
+  readonly scrub: Scrub;
   #running: Running | null = null;
   /** The index while a recovery works on it. */
   #opening: Index | null = null;
@@ -71,41 +73,66 @@ export class NodeStore implements Store {
   readonly ready: Promise<void>;
 
   constructor(options: StoreOptions, seams: StoreSeams) {
-    const { disk } = seams;
+    const { disk, clock, segmentBytesMax: segmentBytes } = seams;
     const { dataDir, capacityBytes } = options;
-    this.#options = options;
-    this.#seams = seams;
-    this.#ballastPath = `${dataDir}/ballast`;
+    const files = new StoreFiles(disk, dataDir, options.unsyncedBytesMax);
+    [this.#options, this.#seams, this.#files] = [options, seams, files];
     for (const folder of storeFolders) disk.makeFolder(`${dataDir}/${folder}`);
-    this.#files = new StoreFiles(disk, dataDir);
-    this.#space = new Space({ disk, dataDir, files: this.#files, capacityBytes });
+    this.#space = new Space({ disk, clock, dataDir, files, capacityBytes, segmentBytes });
     this.#cache = new ManifestCache(options.manifestCacheBytesMax);
-    this.#largeSync = new SharedSync(() => disk.syncFolderLater(`${dataDir}/large`));
-    this.#damage = new DamageLedger({ home: seams.home, note: options.note });
+    this.#maintenance = new MaintenanceSeat({ ...seams, note: options.note });
+    this.contents = new Contents({ clock, files, maintenance: () => this.#maintenance.now });
+    this.#damage = new DamageLedger({ ...options, home: seams.home });
+    this.#upkeep = new Upkeep({
+      ...seams,
+      ...options,
+      space: this.#space,
+      parts: () => ({ running: this.#running, maintenance: this.#maintenance.now }),
+      state: () => this.#state,
+    });
+    const { stalls } = this.#upkeep;
+    this.#staging = new Staging({ ...options, disk, files, space: this.#space, stalls });
     this.#checkpoints = new Checkpoints({
-      clock: seams.clock,
+      clock,
       walBytesMax: options.walBytesMax,
       walBytes: () => this.#running?.view.index.walBytes() ?? 0,
-      checkpoint: () => this.#maintenance?.checkpoint() ?? Promise.resolve(),
+      checkpoint: () => this.#maintenance.now?.checkpoint() ?? Promise.resolve(),
       onFailure: (reason) => this.#damage.suspectIndex(reason),
+    });
+    this.#eviction = new Eviction({
+      ...seams,
+      ...options,
+      files,
+      space: this.#space,
+      maintenance: () => this.#maintenance.now,
+      checkpoint: () => this.#checkpoints.cover(),
+      isServing: () => this.#state.at === "serving",
+      trouble: (error) => this.#indexTrouble(error),
     });
     this.uploads = new NodeUploads({
       ...seams,
-      dataDir,
+      ...options,
       space: this.#space,
+      stalls: this.#upkeep.stalls,
+      stages: this.#staging.stages,
+      scratch: options.scratch?.parts ?? null,
       limits: options.uploadLimits ?? usualUploadLimits,
       rows: () => this.#needWritable().view.index.uploads,
       exists: (name) => this.find(name) !== null,
       trouble: (error) => this.#indexTrouble(error),
       afterWrite: () => this.#checkpoints.afterGroup(),
-      note: options.note,
+    });
+    this.scrub = new Scrub({
+      ...options,
+      ...this.#parts(),
+      damage: this.#damage,
+      running: () => this.#running,
+      maintenance: () => this.#maintenance.now,
     });
     this.ready = this.#start();
   }
 
-  state(): StoreState {
-    return this.#state;
-  }
+  readonly state = (): StoreState => this.#state;
 
   find(name: ArtifactName): Manifest | null {
     const { view } = this.#need();
@@ -121,32 +148,39 @@ export class NodeStore implements Store {
     const { view, reader } = this.#need();
     // A check that found damage has quarantined the artifact since this manifest was found.
     if (view.quarantine.holds(manifest.id, manifest.version)) return { at: "damaged" };
-    return reader.open(manifest, startBytes, endBytes);
+    const placed = placeNow(view, manifest);
+    if (placed === null) return { at: "damaged" };
+    this.#eviction.marks.mark(manifest.id);
+    return reader.open(placed, startBytes, endBytes);
+  }
+
+  vouch(manifest: Manifest): void {
+    this.#eviction.vouch(manifest);
+  }
+
+  whyMissing(name: ArtifactName): MissReason | null {
+    return this.#eviction.whyMissing(this.#need().view, name);
+  }
+
+  nextToGo(limit: number): NextToGo[] {
+    return this.#eviction.nextToGo(limit);
   }
 
   attributes(manifest: Manifest): Attributes | null {
     if ((manifest.flags & manifestFlags.hasAttributes) === 0) return {};
-    return this.#need().reader.attributes(manifest);
+    const { view, reader } = this.#need();
+    const placed = placeNow(view, manifest);
+    return placed === null ? null : reader.attributes(placed);
   }
 
   stage(expectedBytes: number): Stage {
-    const { storeId } = this.#needWritable();
-    return new LargeStage({
-      disk: this.#seams.disk,
-      files: this.#files,
-      space: this.#space,
-      storeId,
-      expectedBytes,
-      syncFolder: () => this.#largeSync.sync(),
-    });
+    return this.#staging.begin(this.#needWritable().storeId, expectedBytes);
   }
 
   commit(change: Change): Promise<Outcome> {
     if (this.#state.at === "serving") return this.#need().committer.commit(change);
-    if (change.op === "put" && !(change.body instanceof Uint8Array)) {
-      dropStagedFile(this.#files, change.body);
-    }
-    return Promise.reject(this.#notServing());
+    dropStaged(this.#files, change);
+    return Promise.reject(notServing(this.#state));
   }
 
   usage(): StoreUsage {
@@ -157,7 +191,12 @@ export class NodeStore implements Store {
       cache: this.#cache,
       countsBefore: this.#countsBefore,
       damagedBodies: this.#damage.damagedBodies,
+      eviction: this.#eviction.figures(),
     });
+  }
+
+  condition(): StoreCondition {
+    return this.#upkeep.condition(this.#damage.isIndexSuspect);
   }
 
   segments(): SegmentFigures[] {
@@ -168,23 +207,21 @@ export class NodeStore implements Store {
     const running = this.#running;
     this.#state = { at: "closed" };
     this.uploads.close();
+    this.scrub.close();
+    this.#upkeep.end();
+    await this.#eviction.close();
     if (running !== null) {
       await running.committer.close(new Fault("unavailable", "The store is closing"));
       await this.#checkpoints.settle();
-      await this.#maintenance?.close();
-      releaseRunning(running);
-    } else {
-      // It ends at its next pause and closes the index as it is: the next start goes on from there.
-      await this.#recovering?.catch(() => {});
-      await this.#maintenance?.close();
     }
+    // It ends at its next pause and closes the index as it is: the next start goes on from there.
+    await this.#recovering?.catch(() => {});
+    await this.#maintenance.close();
+    if (running !== null) releaseRunning(running);
     this.#running = null;
   }
 
-  /**
-   * For a process that is about to exit without `close`: notes that the index is whole. Synchronous; nothing that was
-   * acknowledged depends on it, but without it the next start would have to make the index anew.
-   */
+  /** For a process that exits without `close`: says that the index is whole, or the next start would make it anew. */
   endAtOnce(): void {
     this.#state = { at: "closed" };
     const index = this.#running?.view.index ?? this.#opening;
@@ -192,23 +229,23 @@ export class NodeStore implements Store {
   }
 
   async #start(): Promise<void> {
-    this.#maintenance = this.#seams.startMaintenance();
+    this.#upkeep.begin();
+    const maintenance = this.#maintenance.begin();
     try {
       // The folders may be new: what is synced inside them is durable only once they are.
       await this.#seams.disk.syncFolderLater(this.#options.dataDir);
-      await this.#recover(new Map());
+      await this.#upkeep.whenThereIsRoom(() => this.#recover(new Map()));
     } catch (error) {
-      void this.#maintenance.close();
+      void maintenance.close();
       if (this.#isClosed()) return;
       throw error;
     }
     const own = this.#running;
     void tidyUp({
-      maintenance: this.#maintenance,
+      maintenance,
       files: this.#files,
-      space: this.#space,
       firstOwnFile: this.#firstOwnFile,
-      ballast: { path: this.#ballastPath, sizeBytes: this.#seams.ballastBytes },
+      ballast: this.#upkeep.ballast,
       // What a row should name may only look unreferenced in an index that is not to be believed.
       mayRemove: () =>
         this.#state.at === "serving" && this.#running === own && !this.#damage.isIndexSuspect,
@@ -218,61 +255,47 @@ export class NodeStore implements Store {
 
   /** One recovery, from the files as they are, and a new segment to write to. */
   async #recover(knownEnds: ReadonlyMap<number, number>): Promise<void> {
-    try {
-      this.#recovering = this.#runRecovery(knownEnds);
-      await this.#recovering;
-    } finally {
+    this.#recovering = this.#runRecovery(knownEnds).finally(() => {
       this.#recovering = null;
       this.#opening = null;
-    }
+    });
+    await this.#recovering;
   }
 
   async #runRecovery(knownEnds: ReadonlyMap<number, number>): Promise<void> {
-    const { random, home } = this.#seams;
-    const { note } = this.#options;
-    const parts = this.#parts();
-    const recovery = await recover({
-      disk: parts.disk,
-      dataDir: parts.dataDir,
-      random,
-      home,
-      files: parts.files,
+    const running = await startRunning(this.#parts(), {
+      ...this.#seams,
+      ...this.#options,
       knownEnds,
       progress: (doneBytes, totalBytes) => {
-        if (this.#state.at === "recovering") {
-          this.#state = { at: "recovering", doneBytes, totalBytes };
-        }
+        const { at } = this.#state;
+        if (at === "recovering") this.#state = { at, doneBytes, totalBytes };
       },
       opened: (index) => {
         this.#opening = index;
       },
       pause: async () => {
         await this.#seams.nextTurn();
-        if (this.#isClosed()) throw this.#notServing();
+        if (this.#isClosed()) throw notServing(this.#state);
       },
-      note,
+      isWanted: () => this.#state.at !== "closed",
     });
-    const journal = continueLog(recovery, parts);
-    try {
-      await startLog(recovery, journal, { files: this.#files, note });
-    } catch (error) {
-      recovery.index.close();
-      throw error;
-    }
-    if (this.#state.at === "closed") {
-      journal.seal();
-      recovery.index.close();
-      return;
-    }
-    this.#running = assemble(recovery, journal, parts);
+    if (running !== null) this.#serve(running);
+  }
+
+  #serve(running: Running): void {
+    this.#running = running;
     this.#damage.trustIndex();
     this.#checkpoints.reset();
-    this.#firstOwnFile = journal.tail.file;
+    this.#firstOwnFile = running.journal.tail.file;
     this.#state = { at: "serving" };
-    const running = this.#running;
-    const maintenance = (): Maintenance | null => this.#maintenance;
-    const isWanted = (): boolean => this.#running === running;
-    fillFilterWhenWanted(running, { ...this.#seams, maintenance, note, isWanted });
+    fillFilterWhenWanted(running, {
+      ...this.#seams,
+      ...this.#options,
+      maintenance: () => this.#maintenance.now,
+      isWanted: () => this.#running === running,
+    });
+    this.#eviction.start(running);
     void this.uploads.adopt();
   }
 
@@ -283,63 +306,44 @@ export class NodeStore implements Store {
       files: this.#files,
       space: this.#space,
       cache: this.#cache,
-      checkLarge: async (path, manifest) =>
-        (await this.#maintenance?.checkLarge(path, manifest)) ?? false,
-      onDamage: (view, manifest, isIndexWrong) =>
-        this.#damage.noteBody(view, manifest, isIndexWrong),
-      repairIndex: (view, batch) => this.#repairIndex(view, batch),
+      ...this.#upkeep.tools(),
+      onDamage: (view, row, isIndexWrong) => this.#damage.noteBody(view, row, isIndexWrong),
       beforeGroup: () => this.#checkpoints.beforeGroup(),
-      afterGroup: () => this.#checkpoints.afterGroup(),
-      stop: (reason, broken) => this.#stopWriting(reason, broken),
+      afterGroup: () => {
+        this.#checkpoints.afterGroup();
+        this.#eviction.afterGroup();
+      },
+      onGarbage: (replaced, hasClean) => this.#eviction.noteGarbage(replaced, hasClean),
+      pointers: this.#eviction.pointers,
+      leases: this.#eviction.leases,
+      stop: (reason, broken, isFull) => this.#stopWriting(reason, broken, isFull),
     };
   }
 
   #need(): Running {
-    if (this.#running === null || this.#state.at === "recovering") throw this.#notServing();
+    if (this.#running === null || this.#state.at === "recovering") throw notServing(this.#state);
     return this.#running;
   }
 
   #needWritable(): Running {
-    if (this.#state.at !== "serving") throw this.#notServing();
+    if (this.#state.at !== "serving") throw notServing(this.#state);
+    this.#upkeep.stalls.throwIfStalled();
     return this.#need();
   }
 
-  #notServing(): Fault {
-    return notServing(this.#state);
-  }
-
-  async #repairIndex(view: CatalogView, batch: IndexBatch): Promise<"done" | "void" | "rebuild"> {
-    const { disk, ballastBytes } = this.#seams;
-    if (ballastBytes > 0) disk.remove(this.#ballastPath);
-    this.#options.note("index repair", { seq: batch.mark.seq });
-    return await repairIndex(view, batch, this.#seams);
-  }
-
   /** The committer stopped: reads go on, and the store tries to write again until it can. */
-  #stopWriting(reason: string, broken: Broken): void {
+  #stopWriting(reason: string, broken: Broken, isFull = false): void {
     if (broken === "corruptIndex") this.#damage.suspectIndex(reason);
     if (this.#state.at !== "serving") return;
-    this.#state = { at: "readOnly", reason };
+    this.#state = { at: "readOnly", reason, isFull };
     this.#options.note("read-only", { reason, broken });
-    void this.#heal(broken);
-  }
-
-  async #heal(broken: Broken): Promise<void> {
-    let isCorrupt = broken === "corruptIndex";
-    while (!this.#isClosed() && this.#state.at !== "serving") {
-      await sleep(this.#seams.clock, healPauseMs);
-      if (this.#isClosed()) return;
-      try {
-        await (isCorrupt ? this.#recoverAgain() : this.#resume(broken));
-        this.#options.note("writing again", {});
-      } catch (error) {
-        const fault = asFault(error);
-        this.#options.note("healing failed", { reason: fault.message });
-        if (fault.code !== "damaged" || isCorrupt) continue;
-        isCorrupt = true;
-        this.#damage.suspectIndex(fault.message);
-      }
-    }
+    void heal(broken, {
+      ...this.#parts(),
+      isWanted: () => !this.#isClosed() && this.#state.at !== "serving",
+      resume: (kind) => this.#resume(kind),
+      recoverAgain: () => this.#recoverAgain(),
+      suspectIndex: (text) => this.#damage.suspectIndex(text),
+    });
   }
 
   /** What can be read is what was published: the index must take rows again, and a new segment void the failed group. */
@@ -356,9 +360,10 @@ export class NodeStore implements Store {
   /** The index cannot be believed: it is made anew from the files, as at a start. */
   async #recoverAgain(): Promise<void> {
     const running = this.#running;
+    await this.#eviction.stop();
     if (running !== null) {
       const { journal, committer } = running;
-      await committer.close(this.#notServing());
+      await committer.close(notServing(this.#state));
       const { file, endBytes } = journal.tail;
       this.#knownEnds = new Map([...journal.burntEnds, [file, endBytes]]);
       this.#countsBefore.groups += committer.counts.groups;
@@ -367,20 +372,10 @@ export class NodeStore implements Store {
       this.#running = null;
       releaseRunning(running);
     }
-    await this.#releaseFromMaintenance();
+    await this.#maintenance.releaseIndex();
     if (this.#isClosed()) return;
     this.#state = { at: "recovering", doneBytes: 0, totalBytes: 0 };
     await this.#recover(this.#knownEnds);
-  }
-
-  /** A Worker that died holds nothing any more, and the next one does its work. */
-  async #releaseFromMaintenance(): Promise<void> {
-    try {
-      await this.#maintenance?.releaseIndex();
-    } catch (error) {
-      this.#options.note("maintenance replaced", { reason: asFault(error).message });
-      this.#maintenance = this.#seams.startMaintenance();
-    }
   }
 
   #isClosed(): boolean {
@@ -392,8 +387,7 @@ export class NodeStore implements Store {
     const fault = asFault(error);
     if (fault.code !== "damaged") return fault;
     this.#stopWriting(fault.message, "corruptIndex");
-    return new Fault("unavailable", "The index is being rebuilt: try again in a moment", {
-      cause: fault,
-    });
+    const text = "The index is being rebuilt: try again in a moment";
+    return new Fault("unavailable", text, { cause: fault });
   }
 }

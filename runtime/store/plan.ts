@@ -1,13 +1,20 @@
 import { assert } from "../base/assert.ts";
 import { sha256 } from "../base/digest.ts";
-import { type CatalogView, findRow, isLive } from "./catalog-view.ts";
+import { type CatalogView, findRow, isLive, peekRow } from "./catalog-view.ts";
+import type { CommitChange, CopyChange } from "./copy-change.ts";
 import { bodyDigest, type GroupBuffer } from "./group.ts";
-import { type ArtifactName, idPrefix, producers, type Scope, sameId } from "./identity.ts";
+import {
+  type ArtifactName,
+  bytesKey,
+  idPrefix,
+  producers,
+  type Scope,
+  sameId,
+} from "./identity.ts";
 import type { Row, Tombstone } from "./index.ts";
 import type { Metadata } from "./metadata.ts";
-import { recordTypes, rowDigest } from "./record.ts";
+import { type RecordHeader, recordTypes, rowDigest } from "./record.ts";
 import {
-  type Change,
   kinds,
   type Manifest,
   manifestFlags,
@@ -15,17 +22,13 @@ import {
   type PutChange,
   type StagedBody,
 } from "./store.ts";
+import { versionOfWall } from "./version.ts";
 
 /** Counters that a group moves on. Burnt ones are never given out again. */
 export type Stamps = { seq: number; version: number };
 
 const noBytes = new Uint8Array(0);
 const noWriter = new Uint8Array(8);
-
-/** Versions count 1/1,024 ms, so that a whole number up to 2^53-1 reaches the year 2248. */
-export function versionOfWall(wallMs: number): number {
-  return Math.max(0, Math.floor(wallMs)) * 1024;
-}
 
 export type PlanOptions = {
   readonly view: CatalogView;
@@ -48,6 +51,10 @@ export class GroupPlan {
   readonly #tombstonesByScope = new Map<string, number>();
   readonly rows: Row[] = [];
   readonly tombstones: Tombstone[] = [];
+  /** Rows that others take the place of. */
+  readonly replaced: Manifest[] = [];
+  /** Of `rows`, those that are not new. */
+  copiedCount = 0;
   /** Scopes of `tombstones`, in the same order. */
   readonly cleanedScopes: Scope[] = [];
 
@@ -55,12 +62,15 @@ export class GroupPlan {
     this.#options = options;
   }
 
+  /** Nothing is to be written. */
   get isEmpty(): boolean {
-    return this.rows.length === 0 && this.tombstones.length === 0;
+    return this.#options.buffer.lengthBytes === 0;
   }
 
-  decide(change: Change): Outcome {
+  decide(change: CommitChange): Outcome {
     switch (change.op) {
+      case "copy":
+        return this.#copy(change);
       case "put":
         return this.#put(change);
       case "delete":
@@ -70,17 +80,60 @@ export class GroupPlan {
     }
   }
 
+  /** The record again, and for a body in the log the row with its new place. */
+  #copy(change: CopyChange): Outcome {
+    const { header, metadata, body } = change;
+    const row = this.#rowToCopy(change);
+    if (row === null && header.type !== recordTypes.tombstone) return { at: "absent" };
+    if (header.type === recordTypes.tombstone && !this.#isCurrent(header)) return { at: "absent" };
+    const encoded = this.#options.buffer.add(header, metadata, body);
+    if (row === null) return { at: "cleaned", version: header.version };
+    if (header.type === recordTypes.reference) return { at: "stored", manifest: row };
+    const moved: Row = {
+      ...row,
+      file: this.#options.file,
+      offsetBytes: encoded.offsetBytes,
+      metadataBytes: encoded.metadataBytes,
+      producer: header.producer,
+      scopeHash: change.scopeHash,
+      writerHash: change.writerHash,
+    };
+    this.#addRow(moved);
+    this.copiedCount += 1;
+    return { at: "stored", manifest: moved };
+  }
+
+  /** The row that still means the record; null when another one counts by now, or none. */
+  #rowToCopy({ header, fromFile, placeFile }: CopyChange): Manifest | null {
+    const { view } = this.#options;
+    if (header.type === recordTypes.tombstone) return null;
+    const row = this.#planned(header.id) ?? peekRow(view, header.id);
+    if (row === null || row.version !== header.version) return null;
+    if (view.quarantine.holds(row.id, row.version)) return null;
+    if (header.type === recordTypes.reference) return row.file === placeFile ? row : null;
+    return row.file === fromFile && row.offsetBytes === header.offsetBytes ? row : null;
+  }
+
+  #isCurrent(header: RecordHeader): boolean {
+    const key = bytesKey(header.id.subarray(0, 16));
+    return this.#options.view.tombstones.versionOf(key) === header.version;
+  }
+
   #put(change: PutChange): Outcome {
     const existing = this.#find(change.name);
     if (existing !== null && change.rule === "firstWins") {
+      // Before the group is durable: it must not be evicted between this and the answer.
+      this.#options.view.leases.vouch(existing);
       return { at: "exists", manifest: existing };
     }
+    this.#noteReplaced(change.name.id);
     const row = this.#write(change);
     return { at: "stored", manifest: row };
   }
 
   #delete(name: ArtifactName, kind: number): Outcome {
     if (this.#find(name) === null) return { at: "absent" };
+    this.#noteReplaced(name.id);
     const stamps = this.#stamp();
     const facts = {
       ...stamps,
@@ -178,6 +231,12 @@ export class GroupPlan {
     };
     this.#addRow(row);
     return row;
+  }
+
+  /** What lies at the place of the row before is of no use any more, whatever became of it. */
+  #noteReplaced(id: Uint8Array): void {
+    const row = this.#planned(id) ?? peekRow(this.#options.view, id);
+    if (row !== null) this.replaced.push(row);
   }
 
   #addRow(row: Row): void {

@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import { crc32 } from "../base/digest.ts";
 import type { Disk, DiskFile } from "../base/disk.ts";
 import { hour, KiB, MiB } from "../base/units.ts";
+import type { MemoryTier } from "../observe/memory-tier.ts";
 import { BodyCache, cachedBodyBytesMax } from "./body-cache.ts";
 import type { StoreFiles } from "./files.ts";
 import { filePageBytes, fileSeed } from "./format.ts";
@@ -30,8 +31,10 @@ const scratchBytes = 256 * KiB;
 const checkedForMs = 24 * hour;
 /** Checked bodies of segments that are remembered; the ones beyond it are checked again at their next send. */
 const checkedBodiesMax = 32_768;
-/** Open handles of data files. */
-const handlesMax = 64;
+/** Files of which the scrub said that something in them is damaged; the ones beyond it are found out by their bodies. */
+const doubtedFilesMax = 4_096;
+/** Open handles of data files, unless told. */
+const usualHandlesMax = 64;
 
 export type ReaderOptions = {
   readonly disk: Disk;
@@ -39,6 +42,8 @@ export type ReaderOptions = {
   readonly files: StoreFiles;
   readonly storeId: Uint8Array;
   readonly bodyCacheBytesMax: number;
+  /** Data files that are kept open. */
+  readonly handlesMax?: number | undefined;
   /** Checks a large file away from the loop; false when it is damaged. */
   readonly checkLarge: (path: string, manifest: Manifest) => Promise<boolean>;
   /** Called for each artifact found damaged. `isIndexWrong`: a whole record of another artifact lies there. */
@@ -56,18 +61,24 @@ export class Reader {
   readonly #checked = new Lru<number, Checked>(checkedBodiesMax);
   readonly #checkedLarge = new Lru<number, Checked>(checkedBodiesMax);
   readonly #checking = new Map<number, Promise<void>>();
+  /** When damage was found in a file: what was checked before that counts no more. */
+  readonly #doubted = new Lru<number, number>(doubtedFilesMax);
   #scratch = new Uint8Array(scratchBytes);
   #view = new DataView(this.#scratch.buffer);
   #isClosed = false;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
-    this.#handles = new Lru(handlesMax, (open) => open.file.close());
+    this.#handles = new Lru(options.handlesMax ?? usualHandlesMax, (open) => open.file.close());
     this.#bodies = new BodyCache(options.bodyCacheBytesMax);
   }
 
   get cachedBytes(): number {
     return this.#bodies.heldBytes;
+  }
+
+  adaptTo(tier: MemoryTier): void {
+    this.#bodies.adaptTo(tier);
   }
 
   open(manifest: Manifest, startBytes: number, endBytes: number): Body {
@@ -118,6 +129,28 @@ export class Reader {
     return decodeMetadata(bytes)?.attributes ?? null;
   }
 
+  /** Whether a large file is being checked, to be sent then. */
+  isChecking(file: number): boolean {
+    return this.#checking.has(file);
+  }
+
+  /** The file is about to go: an open one would keep its space on the disk. */
+  forget(file: number): void {
+    this.#handles.drop(file);
+  }
+
+  /** Says that something in a file is damaged, whatever it is: bodies in it are checked again before they are sent. */
+  doubt(file: number): void {
+    this.#doubted.put(file, this.#options.clock.monotonicMs(), 1);
+  }
+
+  /** Keeps nothing of an artifact that was found damaged. */
+  forgetBody(manifest: Manifest): void {
+    this.#bodies.drop(placeKey(manifest));
+    this.#checked.drop(placeKey(manifest));
+    if ((manifest.flags & manifestFlags.large) !== 0) this.#checkedLarge.drop(manifest.file);
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#handles.clear();
@@ -146,7 +179,7 @@ export class Reader {
   #openLong(manifest: Manifest, startBytes: number, endBytes: number): Body {
     const key = placeKey(manifest);
     const nowMs = this.#options.clock.monotonicMs();
-    if (!isStillGood(this.#checked.get(key), manifest, nowMs)) {
+    if (!this.#isStillGood(this.#checked.get(key), manifest, nowMs)) {
       if (this.#readBody(manifest) === null) return { at: "damaged" };
       this.#checked.put(key, checkedAs(manifest, nowMs), 1);
     }
@@ -156,10 +189,16 @@ export class Reader {
 
   #openLarge(manifest: Manifest, startBytes: number, endBytes: number): Body {
     const nowMs = this.#options.clock.monotonicMs();
-    if (!isStillGood(this.#checkedLarge.get(manifest.file), manifest, nowMs)) {
+    if (!this.#isStillGood(this.#checkedLarge.get(manifest.file), manifest, nowMs)) {
       return { at: "check", done: this.#checkLarge(manifest) };
     }
     return this.#slice(manifest, filePageBytes + startBytes, filePageBytes + endBytes);
+  }
+
+  #isStillGood(checked: Checked | undefined, row: Manifest, nowMs: number): boolean {
+    if (!isStillGood(checked, row, nowMs)) return false;
+    const doubtedMs = this.#doubted.get(row.file);
+    return doubtedMs === undefined || checked.atMs > doubtedMs;
   }
 
   /** One check for all that wait for the same file. */
@@ -173,10 +212,12 @@ export class Reader {
 
   async #runCheck(manifest: Manifest): Promise<void> {
     const { files, clock, checkLarge } = this.#options;
+    // Its beginning counts: what is damaged meanwhile may lie where it has been already.
+    const startedMs = clock.monotonicMs();
     const isWhole = await checkLarge(files.largePath(manifest.file), manifest);
     if (this.#isClosed) return;
     if (isWhole) {
-      this.#checkedLarge.put(manifest.file, checkedAs(manifest, clock.monotonicMs()), 1);
+      this.#checkedLarge.put(manifest.file, checkedAs(manifest, startedMs), 1);
     } else this.#damaged(manifest);
   }
 
@@ -247,7 +288,11 @@ function checkedAs({ id, digest, sizeBytes, metadataBytes }: Manifest, atMs: num
   return { atMs, idPrefix: idPrefix(id), digest, sizeBytes, metadataBytes };
 }
 
-function isStillGood(checked: Checked | undefined, row: Manifest, nowMs: number): boolean {
+function isStillGood(
+  checked: Checked | undefined,
+  row: Manifest,
+  nowMs: number,
+): checked is Checked {
   return (
     checked !== undefined &&
     nowMs - checked.atMs <= checkedForMs &&

@@ -45,7 +45,7 @@ export type RecordHeader = {
 export const recordHeaderBytes = 112;
 export const recordMagic = 0x43_45_52_4b; // "KREC"
 export const metadataCrcAtBytes = 92;
-const crcAtBytes = 108;
+export const recordCrcAtBytes = 108;
 
 /** Writes a header; returns its CRC, which seeds the body's and the next header's. */
 export function encodeRecordHeader(into: Buffer, at: number, header: RecordHeader, seed: number) {
@@ -67,8 +67,8 @@ export function encodeRecordHeader(into: Buffer, at: number, header: RecordHeade
   view.setUint32(92, header.metadataCrc, true);
   view.setBigUint64(96, header.digest, true);
   view.setUint32(104, 0, true);
-  const crc = crc32(viewBytes(into, at, crcAtBytes), seed);
-  view.setUint32(crcAtBytes, crc, true);
+  const crc = crc32(viewBytes(into, at, recordCrcAtBytes), seed);
+  view.setUint32(recordCrcAtBytes, crc, true);
   return crc;
 }
 
@@ -85,8 +85,8 @@ export function decodeRecordHeader(
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, recordHeaderBytes);
   if (view.getUint32(0, true) !== recordMagic) return null;
   if (getUint64(view, 24) !== expected.offsetBytes) return null;
-  const crc = crc32(bytes.subarray(at, at + crcAtBytes), expected.seed);
-  if (crc !== view.getUint32(crcAtBytes, true)) return null;
+  const crc = crc32(bytes.subarray(at, at + recordCrcAtBytes), expected.seed);
+  if (crc !== view.getUint32(recordCrcAtBytes, true)) return null;
   return {
     type: view.getUint8(4),
     flags: view.getUint8(5),
@@ -125,8 +125,8 @@ export function compareHeader(
 ): "same" | "other" | "damaged" {
   if (view.getUint32(0, true) !== recordMagic) return "damaged";
   if (getUint64(view, 24) !== row.offsetBytes) return "damaged";
-  const crc = crc32(bytes.subarray(0, crcAtBytes), seed);
-  if (crc !== view.getUint32(crcAtBytes, true)) return "damaged";
+  const crc = crc32(bytes.subarray(0, recordCrcAtBytes), seed);
+  if (crc !== view.getUint32(recordCrcAtBytes, true)) return "damaged";
   for (let i = 0; i < 32; i++) if (bytes[32 + i] !== row.id[i]) return "other";
   const digest = view.getUint32(96, true) + (view.getUint32(100, true) & 0xf_ffff) * 2 ** 32;
   const isSame =
@@ -143,7 +143,7 @@ export function compareHeader(
 /** CRC of the header at `at`, as it was written. */
 export function headerCrc(bytes: Uint8Array, at: number): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, recordHeaderBytes);
-  return view.getUint32(crcAtBytes, true);
+  return view.getUint32(recordCrcAtBytes, true);
 }
 
 /** A window on bytes. `Buffer.subarray` makes a Buffer by way of its species, which costs five times as much (measured). */

@@ -1,21 +1,32 @@
 import { type Clock, sleep } from "../base/clock.ts";
 import { asFault, Fault } from "../base/fault.ts";
+import type { Ballast } from "./ballast.ts";
 import type { CatalogView } from "./catalog-view.ts";
 import type { Index, IndexBatch, IndexHome } from "./index.ts";
+import type { StoreNote } from "./open.ts";
 
 /** A failed index is opened again for this long before its group is given up. */
 const repairMsMax = 1_000;
 const repairPauseMs = 50;
 
+export type RepairTools = {
+  readonly home: IndexHome;
+  readonly clock: Clock;
+  readonly ballast: Ballast;
+  readonly note: StoreNote;
+};
+
 /**
- * Opens the index again after a failed transaction and repeats the batch. Reads go on by the old connection until a
+ * Opens the index again after a failed transaction, with the space of the ballast, and repeats the batch. Reads go on by the old connection until a
  * new one has done it. "void": it could not be done in time; "rebuild": the index is corrupt.
  */
 export async function repairIndex(
   view: CatalogView,
   batch: IndexBatch,
-  { home, clock }: { home: IndexHome; clock: Clock },
+  { home, clock, ballast, note }: RepairTools,
 ): Promise<"done" | "void" | "rebuild"> {
+  ballast.release();
+  note("index repair", { seq: batch.mark.seq });
   const deadlineMs = clock.monotonicMs() + repairMsMax;
   for (;;) {
     try {

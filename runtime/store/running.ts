@@ -1,6 +1,9 @@
 import type { Clock } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import { asFault } from "../base/fault.ts";
+import type { LoopSteps } from "../base/loop-steps.ts";
+import type { MemoryPressureView } from "../observe/memory-pressure.ts";
+import type { MemoryTier } from "../observe/memory-tier.ts";
 import { AbsentMemo } from "./absent-memo.ts";
 import type { CatalogView } from "./catalog-view.ts";
 import { Committer, type CommitterOptions } from "./commit.ts";
@@ -24,25 +27,31 @@ export type Running = {
   readonly committer: Committer;
   readonly reader: Reader;
   readonly storeId: Uint8Array;
+  /** Ends what the caches do when memory is short. */
+  readonly unfollow: () => void;
 };
 
 export type RunningParts = {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly dataDir: string;
+  readonly note: StoreNote;
   readonly files: StoreFiles;
   readonly space: Space;
   readonly cache: ManifestCache;
   readonly segmentBytesMax: number;
   readonly bodyCacheBytesMax: number;
+  readonly readHandlesMax?: number;
   readonly manifestCacheBytesMax: number;
+  readonly pressure?: MemoryPressureView;
   readonly checkLarge: ReaderOptions["checkLarge"];
   readonly onDamage: (view: CatalogView, manifest: Manifest, isIndexWrong: boolean) => void;
   readonly repairIndex: (
     view: CatalogView,
     batch: Parameters<CommitterOptions["repairIndex"]>[0],
   ) => ReturnType<CommitterOptions["repairIndex"]>;
-} & Pick<CommitterOptions, "beforeGroup" | "afterGroup" | "stop">;
+} & Pick<CommitterOptions, "beforeGroup" | "afterGroup" | "onGarbage" | "stop" | "makeRoom"> &
+  Pick<CatalogView, "pointers" | "leases">;
 
 /** The append side of the log at the place where recovery found its end. */
 export function continueLog(
@@ -57,6 +66,7 @@ export function continueLog(
     files,
     storeId,
     wallMs: () => clock.wallMs(),
+    monotonicMs: () => clock.monotonicMs(),
     tail,
     burntEnds,
   });
@@ -110,6 +120,8 @@ export function assemble(recovery: Recovery, journal: Journal, parts: RunningPar
     tombstones,
     quarantine,
     files,
+    pointers: parts.pointers,
+    leases: parts.leases,
   };
   const committer = new Committer({
     view,
@@ -121,8 +133,10 @@ export function assemble(recovery: Recovery, journal: Journal, parts: RunningPar
     stamps: { seq: mark.seq, version: mark.version },
     beforeGroup: parts.beforeGroup,
     afterGroup: parts.afterGroup,
+    onGarbage: parts.onGarbage,
     repairIndex: (batch) => parts.repairIndex(view, batch),
     stop: parts.stop,
+    makeRoom: parts.makeRoom,
   });
   const reader = new Reader({
     disk,
@@ -130,10 +144,16 @@ export function assemble(recovery: Recovery, journal: Journal, parts: RunningPar
     files,
     storeId,
     bodyCacheBytesMax,
+    handlesMax: parts.readHandlesMax,
     checkLarge: parts.checkLarge,
     onDamage: (manifest, isIndexWrong) => parts.onDamage(view, manifest, isIndexWrong),
   });
-  return { view, journal, committer, reader, storeId };
+  const adapt = (tier: MemoryTier): void => {
+    cache.adaptTo(tier);
+    reader.adaptTo(tier);
+  };
+  const unfollow = parts.pressure?.follow(adapt) ?? (() => {});
+  return { view, journal, committer, reader, storeId, unfollow };
 }
 
 /**
@@ -147,22 +167,24 @@ export function fillFilterWhenWanted(
     readonly maintenance: () => Maintenance | null;
     readonly note: StoreNote;
     readonly isWanted: () => boolean;
+    readonly steps?: LoopSteps;
   },
 ): void {
-  const { vainLookUpsMin, maintenance, note, isWanted } = options;
+  const { vainLookUpsMin, maintenance, note } = options;
   const { filter } = running.view;
   const { head } = running.committer;
   if (head === 0) return;
   filter.whenWanted({ head, vainLookUpsMin }, () => {
     const worker = maintenance();
     if (worker === null) return;
-    fillFilter(filter, worker, isWanted).catch((error) => {
+    fillFilter(filter, worker, options).catch((error) => {
       note("filter not filled", { reason: asFault(error).message });
     });
   });
 }
 
 export function releaseRunning(running: Running): void {
+  running.unfollow();
   running.journal.seal();
   running.reader.close();
   closeQuietly(running.view.index);

@@ -1,8 +1,8 @@
 import { crc32 } from "../base/digest.ts";
 import type { DiskFile } from "../base/disk.ts";
 import { MiB } from "../base/units.ts";
-import { filePageBytes } from "./format.ts";
 import { decodeMetadata, type Metadata, metadataBytesMax } from "./metadata.ts";
+import { readAround } from "./read-around.ts";
 import {
   bodyIsWhole,
   decodeRecordHeader,
@@ -121,10 +121,23 @@ export class RecordScanner {
     if (header.type !== recordTypes.put) return true;
     const bodyAt = header.offsetBytes + recordHeaderBytes + header.metadataBytes;
     const length = header.bodyBytes + 4 * pieceCount(header.bodyBytes);
-    if (length > windowBytes) return false;
+    if (length > windowBytes) return this.#longBodyIsGood(header.bodyBytes, bodyAt, length, crc);
     const from = this.#need(bodyAt, length);
     if (this.#windowEnd < bodyAt + length) return false;
     return bodyIsWhole(this.#window, from, header.bodyBytes, crc);
+  }
+
+  /** A body that the window does not hold, such as a key-value document of a raised limit: read for itself. */
+  #longBodyIsGood(bodyBytes: number, atBytes: number, length: number, crc: number): boolean {
+    if (atBytes + length > this.#options.endBytes) return false;
+    const bytes = new Uint8Array(length);
+    try {
+      if (this.#file.read(bytes, atBytes) < length) return false;
+    } catch {
+      // A sector that cannot be read is damage like any other.
+      return false;
+    }
+    return bodyIsWhole(bytes, 0, bodyBytes, crc);
   }
 
   /** Moves on to the next place that starts like a record; false when there is none. */
@@ -152,28 +165,11 @@ export class RecordScanner {
     const wanted = Math.min(atBytes + length, this.#options.endBytes);
     if (atBytes < this.#windowStart || wanted > this.#windowEnd) {
       const room = Math.min(windowBytes, this.#options.endBytes - atBytes);
-      const count = this.#readAhead(room, atBytes);
+      const count = readAround(this.#file, this.#window.subarray(0, room), atBytes);
       this.#windowStart = atBytes;
       this.#windowEnd = atBytes + count;
       this.#window.fill(0, count, Math.min(windowBytes, count + recordHeaderBytes));
     }
     return atBytes - this.#windowStart;
-  }
-
-  /** What cannot be read counts as zeros, which are damage like any other: the rest of the file is not lost with it. */
-  #readAhead(length: number, atBytes: number): number {
-    try {
-      return this.#file.read(this.#window.subarray(0, length), atBytes);
-    } catch {
-      for (let at = 0; at < length; at += filePageBytes) {
-        const page = this.#window.subarray(at, Math.min(at + filePageBytes, length));
-        try {
-          if (this.#file.read(page, atBytes + at) < page.length) return length;
-        } catch {
-          page.fill(0);
-        }
-      }
-      return length;
-    }
   }
 }

@@ -1,6 +1,8 @@
 import type { Database, Statement } from "bun:sqlite";
 import type { Disk, DiskFile } from "../base/disk.ts";
+import { KiB } from "../base/units.ts";
 import type {
+  EvictedPlace,
   Index,
   IndexBatch,
   IndexIdentity,
@@ -23,6 +25,8 @@ const manifestColumns =
 const manifestFields = `file, offset_bytes AS offsetBytes, metadata_bytes AS metadataBytes,
   size_bytes AS sizeBytes, seq, version, origin, digest, kind, flags`;
 
+/** One page behind its header. @source SQLite file format, section 4.1. */
+const walFrameBytes = 4 * KiB + 24;
 /** @source SQLite file format, section 4.1: the WAL header. */
 const walSaltAt = 16;
 
@@ -52,12 +56,16 @@ export class SqliteIndex implements Index {
   readonly #putMark: Statement;
   readonly #putTombstone: Statement;
   readonly #putQuarantine: Statement;
+  readonly #evict: Statement;
+  readonly #walFrames: Statement<{ log: number }>;
   readonly #beginRead: Statement;
   readonly #begin: Statement;
   readonly #commit: Statement;
   #isReading = false;
   #wal: DiskFile | null = null;
   #walSalt = 0;
+  /** Frames of the write-ahead log since it started anew. */
+  #walLength = 0;
   readonly #saltBytes = Buffer.alloc(4);
   #walBaseSeq: number;
   #lastSeq: number;
@@ -77,6 +85,11 @@ export class SqliteIndex implements Index {
        WHERE excluded.version > version`,
     );
     this.#putQuarantine = database.prepare("INSERT OR REPLACE INTO quarantine VALUES (?, ?)");
+    this.#evict = database.prepare(
+      "DELETE FROM artifact WHERE id = ? AND file = ? AND offset_bytes = ?",
+    );
+    // The file keeps the size that it once had: only SQLite knows how much of it counts.
+    this.#walFrames = database.prepare("PRAGMA wal_checkpoint(NOOP)");
     this.#beginRead = database.prepare("BEGIN");
     this.#begin = database.prepare("BEGIN IMMEDIATE");
     this.#commit = database.prepare("COMMIT");
@@ -166,8 +179,18 @@ export class SqliteIndex implements Index {
     this.#lastSeq = batch.mark.seq;
   }
 
+  evict(file: number, places: readonly EvictedPlace[]): boolean[] {
+    const evicted: boolean[] = [];
+    this.#transaction(() => {
+      for (const { id, offsetBytes } of places) {
+        evicted.push(this.#evict.run(id, file, offsetBytes).changes > 0);
+      }
+    });
+    return evicted;
+  }
+
   walBytes(): number {
-    return this.#disk.sizeBytes(this.#walPath) ?? 0;
+    return this.#walLength * walFrameBytes;
   }
 
   countRows(): number {
@@ -201,6 +224,8 @@ export class SqliteIndex implements Index {
       this.#putMark,
       this.#putTombstone,
       this.#putQuarantine,
+      this.#evict,
+      this.#walFrames,
       this.#beginRead,
       this.#begin,
       this.#commit,
@@ -278,6 +303,8 @@ export class SqliteIndex implements Index {
         if (this.#database.inTransaction) this.#database.exec("ROLLBACK");
         throw error;
       }
+      // Only here: SQLite does not say it while a read transaction is open.
+      this.#walLength = this.#walFrames.get()?.log ?? this.#walLength;
     });
   }
 

@@ -4,6 +4,7 @@ import type { StoreFiles } from "./files.ts";
 import type { ManifestCache } from "./manifest-cache.ts";
 import type { Running } from "./running.ts";
 import type { Space } from "./space.ts";
+import type { SpaceFigures } from "./space-figures.ts";
 import type { StoreState, StoreUsage } from "./store.ts";
 
 export type UsageSources = {
@@ -15,10 +16,11 @@ export type UsageSources = {
   /** Counts of committers that were replaced. */
   readonly countsBefore: CommitCounts;
   readonly damagedBodies: number;
+  readonly eviction: SpaceFigures;
 };
 
 export function describeUsage(sources: UsageSources): StoreUsage {
-  const { running, space, files, cache, countsBefore, damagedBodies } = sources;
+  const { running, space, files, cache, countsBefore, damagedBodies, eviction } = sources;
   const counts = running?.committer.counts ?? { groups: 0, changes: 0 };
   return {
     usedBytes: space.usedBytes,
@@ -35,6 +37,7 @@ export function describeUsage(sources: UsageSources): StoreUsage {
     manifestCacheCount: cache.count,
     manifestCacheCountMax: cache.capacity,
     bodyCacheBytes: running?.reader.cachedBytes ?? 0,
+    space: eviction,
   };
 }
 
@@ -44,7 +47,10 @@ export function notServing(state: StoreState): Fault {
     case "recovering":
       return new Fault("unavailable", "The store is recovering: try again in a moment");
     case "readOnly":
-      return new Fault("unavailable", `The store does not take writes now: ${state.reason}`);
+      return new Fault(
+        state.isFull ? "full" : "unavailable",
+        `The store does not take writes now: ${state.reason}`,
+      );
     case "closed":
       return new Fault("unavailable", "The store is closing");
     case "serving":

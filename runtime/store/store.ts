@@ -1,5 +1,8 @@
+import type { Contents } from "./contents.ts";
 import type { ArtifactName, Scope } from "./identity.ts";
 import type { Uploads } from "./multipart.ts";
+import type { ScrubReport } from "./scrub-figures.ts";
+import type { MissReason, NextToGo, SpaceFigures } from "./space-figures.ts";
 
 /** What kind of artifact a record holds; the numbers are on disk and never change meaning. */
 export const kinds = {
@@ -119,6 +122,8 @@ export interface Stage {
   finish(name: ArtifactName, facts: BodyFacts): Promise<StagedBody>;
   /** Reads back a body that turned out small (at most 1 MiB), so that it can be committed from memory. */
   readBack(): Uint8Array;
+  /** Closes the file until something is written to it again: nothing will be for a while. */
+  park(): void;
   /** Removes the file. */
   discard(): void;
 }
@@ -126,8 +131,30 @@ export interface Stage {
 export type StoreState =
   | { readonly at: "recovering"; readonly doneBytes: number; readonly totalBytes: number }
   | { readonly at: "serving" }
-  | { readonly at: "readOnly"; readonly reason: string }
+  /** `isFull`: for want of room on the disk alone. */
+  | { readonly at: "readOnly"; readonly reason: string; readonly isFull: boolean }
   | { readonly at: "closed" };
+
+/** The store waits for somebody who does not answer, for so long already. */
+export type Stall = {
+  readonly by: "log" | "maintenance";
+  readonly forMs: number;
+  /** One sentence without a full stop. */
+  readonly reason: string;
+};
+
+/** What is not as it should be though the store is open; of the moment. */
+export type StoreCondition = {
+  readonly stall: Stall | null;
+  /** Stalls since the start of the process. */
+  readonly stallCount: number;
+  /** The file system has no room for a put, whatever the capacity says. */
+  readonly isDiskFull: boolean;
+  /** The index is not to be believed in what it does not say; the next start makes it anew. */
+  readonly isIndexSuspect: boolean;
+  /** The file that would help out of a full disk is missing. */
+  readonly isWithoutBallast: boolean;
+};
 
 /** Figures for status pages and metrics. Counts since the start of the process, except where said. */
 export type StoreUsage = {
@@ -147,6 +174,7 @@ export type StoreUsage = {
   readonly manifestCacheCountMax: number;
   /** Bytes of bodies kept in memory. */
   readonly bodyCacheBytes: number;
+  readonly space: SpaceFigures;
 };
 
 /** One file of the log. */
@@ -156,6 +184,13 @@ export type SegmentFigures = {
   readonly sizeBytes: number;
 };
 
+/** The reading of everything that is stored, in search of damage. */
+export interface ScrubControl {
+  report(): ScrubReport;
+  /** Starts a cycle from the beginning and at full speed, in the place of one under way; also when it is switched off. */
+  startNow(): void;
+}
+
 /**
  * The store of one node. `find` and `open` are synchronous and local; `commit` is asynchronous and message-shaped.
  * Until recovery ends every method that needs the index throws Fault "unavailable".
@@ -163,22 +198,35 @@ export type SegmentFigures = {
 export interface Store {
   /** Artifacts that arrive in parts. */
   readonly uploads: Uploads;
+  /** Who fills the store. */
+  readonly contents: Contents;
+  readonly scrub: ScrubControl;
   state(): StoreState;
   /** The live artifact under this name, or null: absent, deleted, cleaned or quarantined. */
   find(name: ArtifactName): Manifest | null;
+  /** A client was told that this artifact is here: it stays for 15 minutes, but for what `leasesShortened` counts. */
+  vouch(manifest: Manifest): void;
+  /** Why `find` has nothing under this name; null when it has. */
+  whyMissing(name: ArtifactName): MissReason | null;
+  /** Files in the order in which they would go, at most `limit`. */
+  nextToGo(limit: number): NextToGo[];
   /** The body from `startBytes` (inclusive) to `endBytes` (exclusive); both within the size. */
   open(manifest: Manifest, startBytes: number, endBytes: number): Body;
   /** Attributes that were given with the put; empty when none, null when they are damaged: the artifact is a miss. */
   attributes(manifest: Manifest): Attributes | null;
-  /** A new stage. Throws Fault "full" when `expectedBytes` (0 when unknown) would exceed the capacity. */
+  /**
+   * A new stage. Throws Fault "full" when `expectedBytes` (0 when unknown) can never fit, or the disk is full; while room
+   * is made its first write waits.
+   */
   stage(expectedBytes: number): Stage;
   /**
-   * Resolves when the change is durable and visible. Rejects with Fault "full" (nothing stored), "unavailable"
+   * Resolves when the change is durable and visible; a put waits while room is made for it. Rejects with Fault "full" (nothing stored), "unavailable"
    * (nothing stored) or "outcomeUnknown" (cut the connection without a status).
    * A staged body belongs to the store from here on, whatever the outcome.
    */
   commit(change: Change): Promise<Outcome>;
   usage(): StoreUsage;
+  condition(): StoreCondition;
   /** The files of the log, oldest first. */
   segments(): SegmentFigures[];
   /** Ends the waiting commits and closes all files. */

@@ -8,7 +8,7 @@ export type ColdApp = { handle: (request: Request) => Promise<Response> };
 
 /** One route: the body is answered as JSON, or as it is when it is a Response. */
 export type ColdRoute = {
-  readonly method: "GET" | "DELETE";
+  readonly method: "GET" | "POST" | "DELETE";
   readonly path: string;
   readonly run: (request: ColdRequest) => unknown;
 };

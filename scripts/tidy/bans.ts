@@ -123,8 +123,12 @@ export const bans: readonly Ban[] = [
     rule: "foreignCall",
     where: everywhere,
     find: imports("bun:ffi"),
-    message: "calls into C: only runtime/base/kernel-send.ts may, and it checks what it can",
-    allowed: { "runtime/base/kernel-send.ts": "sendfile(2)" },
+    message:
+      "calls into C: only kernel-send.ts and thread-cpu.ts of runtime/base may, and they check what they can",
+    allowed: {
+      "runtime/base/kernel-send.ts": "sendfile(2)",
+      "runtime/base/thread-cpu.ts": "clock_gettime(2)",
+    },
   },
   {
     rule: "fileSink",

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import fs from "node:fs";
-import path from "node:path";
 import { KiB, MiB, second } from "../../runtime/base/units.ts";
 import { type FaultRun, withFaultRun } from "../support/fault-run.ts";
 import { type LoadConnection, openLoadConnection } from "../support/load-client.ts";
+import { startLoad } from "../support/load-driver.ts";
 import { KeySpace } from "../support/load-keys.ts";
+import { planBodies } from "../support/load-sizes.ts";
 import {
   cleanRequest,
   keyText,
@@ -15,9 +15,8 @@ import {
 } from "../support/load-surface.ts";
 import { type NodeProcess, until } from "../support/node-process.ts";
 import { putOneByOne, type SequencePut } from "../support/put-sequence.ts";
-import { mountTmpfs } from "../support/tmpfs.ts";
+import { type SmallDisk, smallDisks } from "../support/small-disk.ts";
 
-const diskBytes = 64 * MiB;
 /** Left beside the filler: more than the reserve of the store, less than what the specs put. */
 const roomBytes = 12 * MiB;
 const refusalMsMax = 1 * second;
@@ -26,66 +25,91 @@ const putsMax = 400;
 /** No other put of these specs has a number like this. */
 const unusedIndex = 1_000_000;
 const sizesBytes = [200 * KiB, 700 * KiB, 100, 1_500 * KiB];
-const testMsMax = 60 * second;
+const testMsMax = 120 * second;
+const rounds = 5;
+const loadMsMax = 150;
+/** Few, since every name that is refused is read again and again. */
+const writers = 3;
 
-describe("a disk that is full", () => {
+describe.each(smallDisks)("$name", ({ mount }) => {
   test(
-    "refuses puts with 507 within a second, serves gets and cleans, and writes again when space is back",
-    () =>
-      withFaultRun("full-disk", async (run) => {
-        const disk = mountTmpfs(run.dataDir, diskBytes);
-        try {
-          await fillTheDisk(run);
-        } finally {
-          disk.unmount();
-        }
-      }),
+    "that is full refuses puts with 507 within a second, serves gets and cleans, and writes again when space is back",
+    () => withFaultRun("full-disk", (run) => onDisk(mount(run.dataDir), run, fillTheDisk)),
     testMsMax,
   );
 
   test(
-    "at its own capacity the store refuses puts in the same way and goes on serving",
-    () =>
-      withFaultRun("at-capacity", async (run) => {
-        const env = { KURA_CAS_CAPACITY_BYTES: String(32 * MiB) };
-        const keySpace = new KeySpace(run.seed, 2);
-        const node = await run.start({ env });
-        await putUntilRefused(run, node, keySpace);
-        const next = await checkFull(run, node, keySpace, env);
-        await checkRefusals(run, next, keySpace);
-      }),
+    "that fills up under load loses nothing that was acknowledged, and writes again when space is back",
+    () => withFaultRun("full-under-load", (run) => onDisk(mount(run.dataDir), run, fillUnderLoad)),
     testMsMax,
   );
 });
 
-async function fillTheDisk(run: FaultRun): Promise<void> {
-  // Above what this disk can hold, so that the disk and not the capacity is what ends.
-  const env = { KURA_CAS_CAPACITY_BYTES: String(Math.floor(diskBytes * 0.8)) };
+async function onDisk(
+  disk: SmallDisk,
+  run: FaultRun,
+  body: (disk: SmallDisk, run: FaultRun) => Promise<void>,
+): Promise<void> {
+  try {
+    await body(disk, run);
+  } finally {
+    disk.unmount();
+  }
+}
+
+/** Above what this disk can hold, so that the disk and not the capacity is what ends. */
+function envOf({ sizeBytes }: SmallDisk): Record<string, string> {
+  return { KURA_CAS_CAPACITY_BYTES: String(Math.floor(sizeBytes * 0.8)) };
+}
+
+async function fillTheDisk(disk: SmallDisk, run: FaultRun): Promise<void> {
+  const env = envOf(disk);
   const keySpace = new KeySpace(run.seed, 2);
   const node = await run.start({ env });
-  const filler = path.join(run.dataDir, "filler");
-  fillUp(run.dataDir, filler);
+  disk.fill(roomBytes);
   await putUntilRefused(run, node, keySpace);
   const next = await checkFull(run, node, keySpace, env);
 
-  fs.rmSync(filler);
-  const isWriting = async (): Promise<boolean> => {
-    const [put] = await putOneByOne({ ...target(run, next, keySpace), count: 1 });
-    return put?.outcome === "acknowledged";
-  };
-  await until("writes going on once there is space", isWriting, resumeMsMax);
+  disk.release();
+  await waitForWrites(run, next, keySpace);
   await run.crash(next);
   await run.audit(await run.start({ env }));
 }
 
-/** A file that leaves `roomBytes` free, so that the fixed reserves of a store fit the small disk beside it. */
-function fillUp(folder: string, filler: string): void {
-  const { bavail, bsize } = fs.statfsSync(folder);
-  const file = fs.openSync(filler, "w");
-  for (let left = bavail * bsize - roomBytes; left > 0; left -= MiB) {
-    fs.writeSync(file, new Uint8Array(Math.min(left, MiB)));
+/** Somebody else takes all space in the middle of groups, bodies and checkpoints, again and again. */
+async function fillUnderLoad(disk: SmallDisk, run: FaultRun): Promise<void> {
+  const { random } = run;
+  const keySpace = new KeySpace(run.seed, 2);
+  const env = { ...envOf(disk), KURA_METADATA_STORE_WRITE_BUFFER_BYTES: String(64 * KiB) };
+  const node = await run.start({ env });
+  for (let round = 0; round < rounds; round++) {
+    // Larger ones would fill the store to its capacity, which is another matter.
+    const plannedBodies = planBodies(random).filter(({ sizeBytes }) => sizeBytes < 2 * MiB);
+    const load = startLoad({
+      ...target(run, node, keySpace),
+      writers,
+      plannedBodies,
+      cleans: 0,
+    });
+    await Bun.sleep(random.below(loadMsMax));
+    disk.fill(random.below(3) * MiB);
+    await Bun.sleep(random.below(loadMsMax));
+    await run.readAll(node);
+    disk.release();
+    await load.stop();
+    await waitForWrites(run, node, keySpace);
   }
-  fs.closeSync(file);
+  await run.crash(node);
+  console.log(`what the store told: ${[...new Set(node.stderr().match(/store: [a-z -]+/g))]}`);
+  await run.audit(await run.start({ env }));
+}
+
+async function waitForWrites(run: FaultRun, node: NodeProcess, keySpace: KeySpace): Promise<void> {
+  const isWriting = async (): Promise<boolean> => {
+    const [put] = await putOneByOne({ ...target(run, node, keySpace), count: 1 });
+    return put?.outcome === "acknowledged";
+  };
+  await until("writes going on once there is space", isWriting, resumeMsMax);
 }
 
 function target(run: FaultRun, node: NodeProcess, keySpace: KeySpace) {

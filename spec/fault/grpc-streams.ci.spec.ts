@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { seededRandom } from "../../runtime/base/random.ts";
 import { MiB, minute } from "../../runtime/base/units.ts";
+import { planRequests } from "../../runtime/config/request-memory.ts";
 import { startDelayProxy } from "../support/delay-proxy.ts";
 import { callsInFlight, H2Client } from "../support/h2-client.ts";
 import { callFields, h2Headers, h2Reset, h2Types, h2Window } from "../support/h2-frames.ts";
@@ -122,7 +123,7 @@ test(
       await client.send(h2Headers(id, callFields(byteStreamWrite)));
       await windows.send(id, half);
     }
-    const kept = budget / half.length;
+    const kept = Math.floor(planRequests(budget).messageBytes / half.length);
     const dropped = ids.slice(0, -kept);
     await client.until("the oldest to be refused", () =>
       dropped.every((id) => statusOf(client, id) === resourceExhausted),

@@ -5,7 +5,7 @@ import { type Marks, missedMarks, runSeeds, seedsFrom } from "../support/sim-sto
 import { twentySteps } from "../support/sim-store-script.ts";
 
 const seedCount = 10_000;
-const testMsMax = 9 * minute;
+const testMsMax = 18 * minute;
 
 test(
   "a power cut at every call of the script leaves only images that open well, in sectors of 512 bytes",

@@ -100,6 +100,14 @@ export function touchedSpans(damage: Damage, spans: readonly Span[]): Span[] {
   );
 }
 
+/** Whether a damage puts other bytes in the place of what is there now. */
+export function isChange(damage: Damage): boolean {
+  return damage.writes.some(
+    ({ path: file, atBytes, bytes }) =>
+      Buffer.compare(readAt(file, atBytes, bytes.length), bytes) !== 0,
+  );
+}
+
 export function applyDamage(damage: Damage): void {
   for (const { path: file, atBytes, bytes } of damage.writes) {
     const handle = fs.openSync(file, "r+");

@@ -120,7 +120,7 @@ export type SeenStream = {
 };
 
 /** Takes every request and does nothing by itself but give credit. */
-export function watchingHandler({ consumes = true } = {}): {
+export function watchingHandler({ consumes = true, isAwaited = (): boolean => false } = {}): {
   handler: Http2Handler;
   seen: SeenStream[];
 } {
@@ -138,6 +138,10 @@ export function watchingHandler({ consumes = true } = {}): {
         ended: () => void events.push("ended"),
         reset: () => void events.push("reset"),
         drained: () => void events.push("drained"),
+        get isAwaited() {
+          return isAwaited();
+        },
+        tooSlow: () => void events.push("slow"),
       };
     },
   };

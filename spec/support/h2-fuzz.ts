@@ -275,8 +275,8 @@ export async function runSession(
       handler,
       clock,
       receivedMessageBytesMax: fuzzMessageBytesMax,
-      windowBytesMax: 300_000,
-      up: () => "{}",
+      messageBytesMax: 300_000,
+      up: () => ({ status: 200, text: "{}" }),
     }),
     { windowBytes: 2 ** 20, queueBytesMax: 300_000, clock },
   );

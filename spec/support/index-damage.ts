@@ -40,6 +40,11 @@ export const indexDamages: readonly IndexDamage[] = [
     apply: ({ dataDir, random }) => cutIndex(dataDir, (size) => random.below(size)),
   },
   {
+    name: "is cut in its last page",
+    apply: ({ dataDir, random }) =>
+      cutIndex(dataDir, (size) => size - 1 - random.below(pageBytes - 1)),
+  },
+  {
     name: "is all zeros",
     apply: ({ dataDir }) => changeIndex(dataDir, "kura.db", (bytes) => bytes.fill(0)),
   },

@@ -41,7 +41,7 @@ const layers = [
 const parts = 3;
 
 /** Fills the data directory of a run: all surfaces and sizes, overwrites, cleaned keys; and stops the node. */
-export async function fillKnownStore(run: FaultRun): Promise<KnownStore> {
+export async function fillKnownStore(run: FaultRun): Promise<Map<string, KnownKey>> {
   const known = new Map<string, KnownKey>();
   for (let part = 0; part < parts; part++) {
     const node = await run.start();
@@ -59,6 +59,25 @@ export async function fillKnownStore(run: FaultRun): Promise<KnownStore> {
   const last = await run.start();
   await last.stop();
   return known;
+}
+
+/** A few more of every size, through a node that runs. */
+export async function fillMore(
+  port: number,
+  run: FaultRun,
+  known: Map<string, KnownKey>,
+): Promise<void> {
+  for (const layer of layers) {
+    const count = Math.ceil(layer.count / 8);
+    // Whatever is cleaned is in the parts before: these stay.
+    const keys = Array.from({ length: count }, () => nextKey(known, run.random, parts));
+    await putAll(port, run, keys, layer);
+  }
+}
+
+/** Other contents under keys of which nothing can be read any more. */
+export async function putAgain(port: number, run: FaultRun, keys: KnownKey[]): Promise<void> {
+  await putAll(port, run, keys, { minBytes: 1, maxBytes: 64 * KiB });
 }
 
 function nextKey(known: Map<string, KnownKey>, random: Random, part: number): KnownKey {

@@ -43,7 +43,7 @@ export class ImageReader {
 
   constructor(dataDir: string) {
     this.#dataDir = dataDir;
-    this.#worker = new WorkerMaintenance(dataDir);
+    this.#worker = new WorkerMaintenance(dataDir, systemClock);
   }
 
   /** @throws when the store does not open or cannot be read. */
@@ -85,6 +85,7 @@ export class ImageReader {
         segmentBytesMax,
         vainLookUpsMin: 1,
         ballastBytes: 0,
+        lookMs: 0,
       },
     );
   }
@@ -107,7 +108,15 @@ export class ImageReader {
       checkLarge: (path, expected) => follow(() => worker.checkLarge(path, expected)),
       findUnreferenced: (candidates) => follow(() => worker.findUnreferenced(candidates)),
       nextIds: (after, limit) => follow(() => worker.nextIds(after, limit)),
+      readRecords: (path, range) => follow(() => worker.readRecords(path, range)),
+      removeFile: (path) => follow(() => worker.removeFile(path)),
+      writeHint: (path, bytes) => follow(() => worker.writeHint(path, bytes)),
+      census: () => follow(() => worker.census()),
+      nameScopes: (places) => follow(() => worker.nameScopes(places)),
       makeBallast: (path, sizeBytes) => follow(() => worker.makeBallast(path, sizeBytes)),
+      scrub: (request) => follow(() => worker.scrub(request)),
+      findRowsAt: (places) => follow(() => worker.findRowsAt(places)),
+      silentSinceMs: () => null,
       releaseIndex: () => worker.releaseIndex(),
       close: async () => {
         isClosed = true;

@@ -1,8 +1,9 @@
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { ByteBudget } from "../../runtime/base/budget.ts";
+import type { ByteBudget } from "../../runtime/base/budget.ts";
 import { type Clock, systemClock, type Timer } from "../../runtime/base/clock.ts";
+import { Descriptors } from "../../runtime/base/descriptors.ts";
 import { systemRandom } from "../../runtime/base/random.ts";
 import { realDisk } from "../../runtime/base/real-disk.ts";
 import { loadConfig } from "../../runtime/config/load.ts";
@@ -14,9 +15,10 @@ import { uploadLimits } from "../../runtime/server/compose.ts";
 import { openStore } from "../../runtime/store/open.ts";
 import type { Store } from "../../runtime/store/store.ts";
 import { createAdminHandler } from "../../runtime/surface/admin/app.ts";
-import { gatheringBytes } from "../../runtime/surface/http/body-hold.ts";
 import { createHttpHandler } from "../../runtime/surface/http/handler.ts";
 import { createHttpMetrics } from "../../runtime/surface/http/http-metrics.ts";
+import { SendFiles } from "../../runtime/surface/http/send-files.ts";
+import { createLedger } from "../../runtime/surface/ledger.ts";
 import { listenHttp } from "../../runtime/wire/http1/listener.ts";
 
 /** A node in this process: the real surface over sockets, on the real store in a folder of its own. */
@@ -28,6 +30,8 @@ export type SpecServer = AsyncDisposable & {
   readonly store: Store;
   readonly budget: ByteBudget;
   readonly gathering: ByteBudget;
+  readonly reads: ByteBudget;
+  readonly documents: ByteBudget;
   readonly dataDir: string;
   /** What the node logged, one line each. */
   readonly logLines: readonly string[];
@@ -62,15 +66,22 @@ export async function startServer(options: ServerOptions = {}): Promise<SpecServ
     repeatWindowMs: 0,
     write: (line) => logLines.push(line),
   });
-  const realStore = await openRealStore(config);
+  const descriptors = new Descriptors({
+    count: config.descriptorPoolSize,
+    waitMsMax: config.descriptorWaitMsMax,
+    clock,
+  });
+  const files = new SendFiles({ disk: realDisk, clock, descriptors });
+  const realStore = await openRealStore(config, files);
   const store = options.inFront?.(realStore) ?? realStore;
   const life = makeLife(config);
   if ((options.phase ?? "serving") === "serving") life.advance("serving");
-  const budget = new ByteBudget(config.uploadMemoryBytesMax, clock);
-  const gathering = new ByteBudget(gatheringBytes(config.uploadMemoryBytesMax), clock);
-  const metrics = createHttpMetrics({ status: life, budget, gathering, store: () => store });
+  const ledger = createLedger(config.uploadMemoryBytesMax, clock);
+  const { httpUploads: budget, httpGathering: gathering, reads, documents } = ledger;
+  const metrics = createHttpMetrics({ status: life, ledger, store: () => store });
   const shared = { config, store: () => store, status: life, log };
-  const rest = { disk: realDisk, random: systemRandom, metrics, budget, gathering };
+  const memory = { budget, gathering, reads, documents };
+  const rest = { files, random: systemRandom, metrics, descriptors, ...memory };
   const server = listenHttp({
     hostname: "127.0.0.1",
     port: 0,
@@ -78,7 +89,7 @@ export async function startServer(options: ServerOptions = {}): Promise<SpecServ
     idleMsMax: config.httpIdleMsMax,
     handler: createHttpHandler({ ...shared, clock, ...rest }),
   });
-  const admin = createAdminHandler({ ...shared, loaded });
+  const admin = createAdminHandler({ ...shared, loaded, clock, metrics });
   return {
     url: `http://127.0.0.1:${server.port}`,
     port: server.port,
@@ -87,6 +98,8 @@ export async function startServer(options: ServerOptions = {}): Promise<SpecServ
     store,
     budget,
     gathering,
+    reads,
+    documents,
     dataDir,
     logLines,
     admin: (method, target) => admin(new Request(`http://kura${target}`, { method })),
@@ -108,7 +121,7 @@ function makeLife(config: Config): NodeLife {
   return new NodeLife({ tenant, region, nodeUrl, version: "0.0.0-spec", isInsecure }, () => null);
 }
 
-async function openRealStore(config: Config): Promise<Store> {
+async function openRealStore(config: Config, files: SendFiles): Promise<Store> {
   const store = openStore(
     {
       dataDir: config.dataDir,
@@ -117,6 +130,7 @@ async function openRealStore(config: Config): Promise<Store> {
       bodyCacheBytesMax: config.bodyCacheBytesMax,
       indexCacheBytes: config.indexReadCacheBytes,
       walBytesMax: config.indexWriteBufferPoolBytes,
+      fileUsers: [files],
       uploadLimits: uploadLimits(config),
       note: () => {},
     },

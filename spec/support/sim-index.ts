@@ -1,6 +1,8 @@
 import { Fault } from "../../runtime/base/fault.ts";
+import { type Census, CensusTally } from "../../runtime/store/census.ts";
 import { bytesKey } from "../../runtime/store/identity.ts";
 import type {
+  EvictedPlace,
   Index,
   IndexBatch,
   IndexHome,
@@ -153,12 +155,24 @@ export class SimIndexHome implements IndexHome {
     return next;
   }
 
+  rows(): Row[] {
+    return [...(this.#current?.rows.values() ?? [])];
+  }
+
   /** Ids of all rows above one, in order. */
   idsAfter(after: Uint8Array): Uint8Array[] {
     return [...(this.#current?.rows.values() ?? [])]
       .map((row) => row.id)
       .sort((left, right) => Buffer.compare(left, right))
       .filter((id) => Buffer.compare(id, after) > 0);
+  }
+
+  census(): Census {
+    const { rows, tombstones } = this.#current ?? new IndexState();
+    const cleaned = [...tombstones].map(([scope, { version }]) => [scope, version] as const);
+    const tally = new CensusTally(new Map(cleaned));
+    for (const row of rows.values()) tally.add(row);
+    return tally.finish();
   }
 
   /** Numbers of files that some row names. */
@@ -242,6 +256,19 @@ class SimIndex implements Index {
       tombstones: [...batch.tombstones],
     };
     this.#commit((state) => state.apply(kept));
+  }
+
+  evict(file: number, places: readonly EvictedPlace[]): boolean[] {
+    const { rows } = this.#state();
+    const evicted = places.map(({ id, offsetBytes }) => {
+      const row = rows.get(bytesKey(id));
+      return row?.file === file && row.offsetBytes === offsetBytes;
+    });
+    const keys = places.filter((_, i) => evicted[i]).map(({ id }) => bytesKey(id));
+    this.#commit((state) => {
+      for (const key of keys) state.rows.delete(key);
+    });
+    return evicted;
   }
 
   walBytes(): number {

@@ -1,12 +1,35 @@
+import { sleep } from "../../runtime/base/clock.ts";
 import type { Disk } from "../../runtime/base/disk.ts";
 import { asFault } from "../../runtime/base/fault.ts";
 import type { Random } from "../../runtime/base/random.ts";
 import { KiB, MiB } from "../../runtime/base/units.ts";
+import type { Census } from "../../runtime/store/census.ts";
 import { checkLargeFile } from "../../runtime/store/check-large.ts";
+import type { FileUser } from "../../runtime/store/file-users.ts";
+import { writeHint } from "../../runtime/store/hint-file.ts";
 import type { ArtifactName } from "../../runtime/store/identity.ts";
 import type { IndexHome } from "../../runtime/store/index.ts";
 import type { LargeExpectation, Maintenance } from "../../runtime/store/maintenance.ts";
 import { NodeStore } from "../../runtime/store/node-store.ts";
+import {
+  emptyPage,
+  type RecordPage,
+  type RecordRange,
+  readRecordPage,
+} from "../../runtime/store/record-page.ts";
+import {
+  readScopeNames,
+  type ScopeName,
+  type ScopePlace,
+} from "../../runtime/store/scope-names.ts";
+import type { ScrubSettings } from "../../runtime/store/scrub.ts";
+import { type DamagedPlace, type HitRow, isRowAt } from "../../runtime/store/scrub-place.ts";
+import {
+  type ScrubRequest,
+  type ScrubSlice,
+  scrubSlice,
+  scrubSliceBytes,
+} from "../../runtime/store/scrub-slice.ts";
 import type { Body, Manifest } from "../../runtime/store/store.ts";
 import { drive, SimClock, turn } from "./sim-clock.ts";
 import { SimDisk } from "./sim-disk.ts";
@@ -31,7 +54,12 @@ export type SimSettings = {
   /** Unflushed transactions at which a checkpoint begins that groups wait for. */
   readonly walBytesMax?: number;
   readonly ballastBytes?: number;
+  readonly capacityBytes?: number;
   readonly planted?: Planted | null;
+  readonly scrub?: ScrubSettings;
+  readonly fileUsers?: readonly FileUser[];
+  /** A real turn of the loop, where something might go on and on without one; by default as short as can be. */
+  readonly nextTurn?: () => Promise<void>;
 };
 
 /** What a life leaves to the next. */
@@ -66,11 +94,13 @@ export class SimStore {
     this.store = new NodeStore(
       {
         dataDir: simDataDir,
-        capacityBytes: 512 * MiB,
+        capacityBytes: settings.capacityBytes ?? 512 * MiB,
         manifestCacheBytesMax: 8 * KiB,
         bodyCacheBytesMax: 64 * KiB,
         indexCacheBytes: MiB,
         walBytesMax: settings.walBytesMax ?? 64 * MiB,
+        ...(settings.scrub === undefined ? {} : { scrub: settings.scrub }),
+        fileUsers: settings.fileUsers ?? [],
         note: (event, details) => {
           if (!calls.isOff) this.notes.push({ event, details });
         },
@@ -80,11 +110,13 @@ export class SimStore {
         clock,
         random,
         home,
-        startMaintenance: () => new SimMaintenance(this.disk, this.home, calls),
-        nextTurn: () => Promise.resolve(),
+        startMaintenance: () =>
+          new SimMaintenance({ ...settings, disk: this.disk, home: this.home, clock, calls }),
+        nextTurn: settings.nextTurn ?? (() => Promise.resolve()),
         segmentBytesMax: settings.segmentBytesMax ?? 24 * KiB,
         vainLookUpsMin: 1,
         ballastBytes: settings.ballastBytes ?? 0,
+        lookMs: 0,
       },
     );
     this.store.ready.catch(() => {});
@@ -176,16 +208,40 @@ function freshRemains(): Remains {
   return { tree: disk.kill(), home: new SimIndexHome(fresh), calls: fresh };
 }
 
+const walkMs = 20;
+
+/** One for all lives: a run of seeds makes thousands. */
+const scrubWindow = new Uint8Array(scrubSliceBytes);
+
+function toTheEnd<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+type SimMaintenanceParts = {
+  readonly disk: SimDisk;
+  readonly home: SimIndexHome;
+  readonly clock: SimClock;
+  readonly calls: SimCalls;
+  readonly nextTurn?: () => Promise<void>;
+};
+
 /** Maintenance in place: every job runs to its end at once. */
 class SimMaintenance implements Maintenance {
   readonly #disk: SimDisk;
   readonly #home: SimIndexHome;
+  readonly #clock: SimClock;
   readonly #calls: SimCalls;
+  readonly #nextTurn: (() => Promise<void>) | null;
 
-  constructor(disk: SimDisk, home: SimIndexHome, calls: SimCalls) {
-    this.#disk = disk;
-    this.#home = home;
-    this.#calls = calls;
+  constructor(parts: SimMaintenanceParts) {
+    this.#disk = parts.disk;
+    this.#clock = parts.clock;
+    this.#home = parts.home;
+    this.#calls = parts.calls;
+    this.#nextTurn = parts.nextTurn ?? null;
   }
 
   async checkpoint(): Promise<void> {
@@ -197,11 +253,7 @@ class SimMaintenance implements Maintenance {
   async checkLarge(path: string, expected: LargeExpectation): Promise<boolean> {
     const file = this.#disk.open(path, "read");
     if (file === null) return false;
-    const steps = checkLargeFile(file, expected);
-    for (;;) {
-      const step = steps.next();
-      if (step.done === true) return step.value;
-    }
+    return toTheEnd(checkLargeFile(file, expected));
   }
 
   async findUnreferenced(candidates: readonly number[]): Promise<number[]> {
@@ -218,6 +270,46 @@ class SimMaintenance implements Maintenance {
     return packed;
   }
 
+  async readRecords(path: string, range: RecordRange): Promise<RecordPage> {
+    if (this.#calls.isOff) throw new PowerIsOff();
+    if (this.#nextTurn !== null) await this.#nextTurn();
+    const file = this.#disk.open(path, "read");
+    return file === null ? emptyPage : toTheEnd(readRecordPage(file, range, 16));
+  }
+
+  async removeFile(path: string): Promise<void> {
+    if (this.#nextTurn !== null) await this.#nextTurn();
+    this.#disk.remove(path);
+  }
+
+  async writeHint(path: string, bytes: Uint8Array): Promise<void> {
+    writeHint(this.#disk, path, bytes);
+  }
+
+  async census(): Promise<Census> {
+    if (this.#calls.isOff) throw new PowerIsOff();
+    return this.#home.census();
+  }
+
+  async nameScopes(places: readonly ScopePlace[]): Promise<(ScopeName | null)[]> {
+    return toTheEnd(readScopeNames(this.#disk, places));
+  }
+
+  async scrub(request: ScrubRequest): Promise<ScrubSlice> {
+    if (this.#calls.isOff) throw new PowerIsOff();
+    return toTheEnd(scrubSlice(this.#disk, request, scrubWindow));
+  }
+
+  async findRowsAt(places: readonly DamagedPlace[]): Promise<HitRow[]> {
+    if (this.#calls.isOff) throw new PowerIsOff();
+    const rows = this.#home.rows();
+    // A walk through the index takes its time, and what it saw may be overwritten when it is told.
+    await sleep(this.#clock, walkMs);
+    return places.flatMap((place, number) =>
+      rows.filter((row) => isRowAt(place, row)).map((row) => ({ ...row, place: number })),
+    );
+  }
+
   async makeBallast(path: string, sizeBytes: number): Promise<void> {
     if (this.#disk.sizeBytes(path) === sizeBytes) return;
     this.#disk.remove(path);
@@ -228,6 +320,10 @@ class SimMaintenance implements Maintenance {
       this.#disk.remove(path);
       throw asFault(error);
     }
+  }
+
+  silentSinceMs(): null {
+    return null;
   }
 
   async releaseIndex(): Promise<void> {}

@@ -26,7 +26,11 @@ export type ChangingCall = (typeof changingCalls)[number];
 
 export type Injection = {
   readonly calls: readonly ChangingCall[];
-  readonly effect: { readonly error: "EIO" | "ENOSPC" | "EDQUOT" } | { readonly signal: "SIGKILL" };
+  readonly effect:
+    | { readonly error: "EIO" | "ENOSPC" | "EDQUOT" }
+    | { readonly signal: "SIGKILL" }
+    /** The call begins so much later, or when the tracing ends. */
+    | { readonly delayMs: number };
   /** Which call, counted from 1; every one from there on when `isForEver`; every one at all when absent. */
   readonly nth?: number;
   readonly isForEver?: boolean;
@@ -94,9 +98,14 @@ function traceArguments({ traceFile, calls, paths, injection }: TraceOptions): s
 }
 
 function injectionText({ calls, effect, nth, isForEver }: Injection): string {
-  const what = "error" in effect ? `error=${effect.error}` : `signal=${effect.signal}`;
+  const what = effectText(effect);
   const when = nth === undefined ? "" : `:when=${nth}${isForEver ? "+" : ""}`;
   return `${calls.join(",")}:${what}${when}`;
+}
+
+function effectText(effect: Injection["effect"]): string {
+  if ("error" in effect) return `error=${effect.error}`;
+  return "signal" in effect ? `signal=${effect.signal}` : `delay_enter=${effect.delayMs * 1_000}`;
 }
 
 export type TracedCall = {

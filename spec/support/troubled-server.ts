@@ -1,7 +1,10 @@
+import fs from "node:fs";
+import net from "node:net";
 import { KiB, MiB, second } from "../../runtime/base/units.ts";
-import { type NodeProcess, startNode, until } from "./node-process.ts";
-import { connect, head } from "./raw-http.ts";
+import { makeTemporaryFolder, type NodeProcess, startNode, until } from "./node-process.ts";
+import { head } from "./raw-http.ts";
 import { startServer } from "./server.ts";
+import { mountSmallTmpfs } from "./small-disk.ts";
 import { startUploadGate } from "./upload-gate.ts";
 
 /** A server that cannot serve as it should, in one of the ways that clients meet. */
@@ -67,47 +70,84 @@ async function startRecovering(): Promise<TroubledServer> {
   return troubled(server, server.url);
 }
 
-/** One upload of the whole upload memory that comes slowly, but not slowly enough to be cut. */
+/** The least memory that a node takes, and far more slow uploads than it has room for. */
 async function startShedding(): Promise<TroubledServer> {
-  const budgetBytes = 16 * MiB;
   const node = await startNode({
     env: {
-      KURA_UPLOAD_MEMORY_BYTES: String(budgetBytes),
-      KURA_MAX_KEYVALUE_BYTES: String(budgetBytes),
+      KURA_UPLOAD_MEMORY_BYTES: String(MiB),
+      KURA_MAX_KEYVALUE_BYTES: String(64 * KiB),
     },
   });
-  const upload = await connect(node.port);
-  // A key-value document is parsed in memory: when its length is unknown, all that it may become is taken at once.
-  const line = "PUT /api/cache/keyvalue?tenant_id=default&namespace_id=held";
-  await upload.send(head(line, "Transfer-Encoding: chunked"));
-  const chunk = `${(32 * KiB).toString(16)}\r\n${" ".repeat(32 * KiB)}\r\n`;
-  const trickle = setInterval(() => void upload.send(chunk), second);
-  const disposeUpload = async (): Promise<void> => {
-    clearInterval(trickle);
-    upload.destroy();
+  const slow = holdUploads(node.port);
+  const isCrowded = async (): Promise<boolean> => {
+    const waiting = await metric(node.url, (line) => line.startsWith("kura_upload_memory_waiting"));
+    return waiting >= 300;
   };
-  await until("the upload memory is used up", async () => {
-    const usedBytes = await metric(node.url, (line) =>
-      line.startsWith("kura_upload_memory_used_bytes"),
-    );
-    return usedBytes === budgetBytes;
-  });
-  return troubled(node, node.url, { [Symbol.asyncDispose]: disposeUpload });
+  await until("300 uploads wait for memory", isCrowded, 60 * second);
+  return troubled(node, node.url, slow);
 }
 
-/** Takes nothing more, not even 100 bytes. */
-async function startFull(): Promise<TroubledServer> {
-  const node = await startNode({ env: { KURA_CAS_CAPACITY_BYTES: String(1 * MiB) } });
+/**
+ * A new slow upload so often that 400 wait in front of whoever comes, for nearly as long as he would wait. The node ends
+ * those that hold its memory after 10 s, all at about one time; only who has waited for 3.7 s by then gets in.
+ */
+const holdEveryMs = 10;
+/** Charged in full before they come. 33 of them are all that uploads over HTTP may hold of 1 MiB: nothing is left over. */
+const heldBytes = 8 * KiB;
+/** No client of ours is Xcode. */
+const heldLine = "POST /api/cache/cas/held?tenant_id=t&namespace_id=held";
+
+function holdUploads(port: number): AsyncDisposable {
+  const text = head(heldLine, `Content-Length: ${heldBytes}`);
+  const sockets = new Set<net.Socket>();
+  const hold = (): void => {
+    const socket = net.connect(port, "127.0.0.1", () => socket.write(`${text}x`));
+    sockets.add(socket);
+    socket.on("error", () => {});
+    // Whatever it is answered, it has had its turn.
+    socket.on("data", () => socket.destroy());
+    socket.on("close", () => sockets.delete(socket));
+  };
+  const startMs = performance.now();
   let count = 0;
-  for (const sizeBytes of [50 * KiB, 5 * KiB, 100]) {
-    for (let isStored = true; isStored; count++) {
-      const url = `${node.url}/api/cache/gradle/k${count}?tenant_id=default&namespace_id=full`;
-      const answer = await fetch(url, { method: "PUT", body: new Uint8Array(sizeBytes) });
-      isStored = answer.status === 201;
-      if (!isStored && answer.status !== 507) throw new Error(`Expected 507, got ${answer.status}`);
-    }
+  // A busy machine is late with timers: what they missed is made good.
+  const timer = setInterval(() => {
+    for (; count < (performance.now() - startMs) / holdEveryMs; count += 1) hold();
+  }, holdEveryMs);
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+/** On a disk that others have filled: takes nothing more, not even 100 bytes. */
+async function startFull(): Promise<TroubledServer> {
+  const folder = makeTemporaryFolder("troubled");
+  const disk = mountSmallTmpfs(`${folder}/disk`);
+  const unmount = (): void => {
+    disk.unmount();
+    fs.rmSync(folder, { recursive: true });
+  };
+  try {
+    const node = await startNode({ dataDir: `${disk.path}/data` });
+    disk.fill(MiB);
+    const url = `${node.url}/api/cache/gradle/k?tenant_id=default&namespace_id=full`;
+    const answer = await fetch(url, { method: "PUT", body: new Uint8Array(100) });
+    if (answer.status !== 507) throw new Error(`Expected 507, got ${answer.status}`);
+    const server = await troubled(node, node.url);
+    return {
+      ...server,
+      async [Symbol.asyncDispose]() {
+        await server[Symbol.asyncDispose]();
+        unmount();
+      },
+    };
+  } catch (error) {
+    unmount();
+    throw error;
   }
-  return troubled(node, node.url);
 }
 
 /** Counts from now on: what the preparation itself was refused is no client's trouble. */
@@ -132,7 +172,8 @@ function refused(nodeUrl: string): Promise<number> {
   return metric(nodeUrl, (line) => {
     if (/^kura_(nx|metro)_softened_total{/.test(line)) return true;
     const isRequest = line.startsWith("kura_http_requests_total{");
-    return isRequest && /status="(429|503|507)"/.test(line) && !line.includes('route="/ready"');
+    const isOurs = line.includes('route="/ready"') || line.includes('route="/api/cache/cas/');
+    return isRequest && /status="(429|503|507)"/.test(line) && !isOurs;
   });
 }
 

@@ -7,8 +7,9 @@ import type { NodeStatus } from "../../observe/node-status.ts";
 import { makeScope, nameArtifact, type Producer, producers } from "../../store/identity.ts";
 import { kinds, type Manifest, manifestFlags, type Store } from "../../store/store.ts";
 import { createColdApp } from "../cold-app.ts";
+import { reportSpace, type SpaceDeps } from "./space.ts";
 
-export type AdminDeps = {
+export type AdminDeps = SpaceDeps & {
   readonly loaded: LoadedConfig;
   /** Throws Fault "unavailable" while there is no store yet. */
   readonly store: () => Store;
@@ -36,6 +37,9 @@ export function createAdminHandler(deps: AdminDeps): AdminHandler {
       { method: "GET", path: "/v1/config", run: () => describeSettings(deps) },
       { method: "GET", path: "/v1/store", run: () => describeStore(deps.store()) },
       { method: "GET", path: "/v1/segments", run: () => deps.store().segments() },
+      { method: "GET", path: "/v1/space", run: ({ url }) => describeSpace(deps, url) },
+      { method: "GET", path: "/v1/scrub", run: () => deps.store().scrub.report() },
+      { method: "POST", path: "/v1/scrub", run: () => scrubNow(deps) },
       { method: "GET", path: "/v1/artifact", run: ({ url }) => findArtifact(deps, url) },
       { method: "DELETE", path: "/v1/namespaces", run: ({ url }) => cleanNamespace(deps, url) },
     ],
@@ -61,7 +65,9 @@ function describeStatus({ status }: AdminDeps): object {
     httpInflight: status.httpInflight,
     grpcInflight: status.grpcInflight,
     recovery: status.recovery,
-    reasons: status.reasons(),
+    reasons: status.reasons().map(({ sentence }) => sentence),
+    reasonCodes: status.reasons().map(({ code }) => code),
+    degraded: status.degraded.list(),
   };
 }
 
@@ -69,8 +75,20 @@ function describeSettings({ loaded }: AdminDeps): ConfigEntry[] {
   return describeConfig(loaded);
 }
 
+/** The answer is as it was: the scrub begins in a moment. */
+function scrubNow({ store, log }: AdminDeps): object {
+  const { scrub } = store();
+  scrub.startNow();
+  log.info("scrub asked for");
+  return scrub.report();
+}
+
 function describeStore(store: Store): object {
-  return { state: store.state(), ...store.usage() };
+  return { state: store.state(), condition: store.condition(), ...store.usage() };
+}
+
+function describeSpace(deps: AdminDeps, url: URL): Promise<object> {
+  return reportSpace(deps, readParameters(url, ["limit"]).get("limit"));
 }
 
 function findArtifact({ store, status }: AdminDeps, url: URL): object {

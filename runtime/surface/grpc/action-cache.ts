@@ -3,6 +3,7 @@ import { isComplete } from "../../catalog/completeness.ts";
 import { actionResult } from "../../catalog/kinds.ts";
 import { actionKey, actionResultBytesMax } from "../../catalog/reapi.ts";
 import { readWholeBody } from "../../catalog/whole-body.ts";
+import { cacheShares } from "../../observe/memory-tier.ts";
 import type { Result } from "../../observe/metrics.ts";
 import { type ArtifactName, nameArtifact, type Scope } from "../../store/identity.ts";
 import type { Call } from "../../wire/grpc/method.ts";
@@ -22,7 +23,7 @@ import {
 } from "../../wire/proto/inline-result.ts";
 import { resultOf } from "../http/upload.ts";
 import { bodyDeps, findBlob, isEmpty } from "./blobs.ts";
-import { countRead, countWrite } from "./counts.ts";
+import { countPointerRead, countWrite } from "./counts.ts";
 import { functionOfNumber, needDigest } from "./digests.ts";
 import { scopeOf } from "./instance.ts";
 import { batchBytesMax } from "./limits.ts";
@@ -47,10 +48,11 @@ export async function getActionResult(
   const scope = scopeOf(surface, message.instanceName);
   const wanted = functionOfNumber(message.digestFunction);
   const digest = needDigest(message.actionDigest, wanted, "action digest");
+  const name = nameResult(scope, digest);
   const count = (result: Result, bytes: number): void =>
-    countRead(surface, call, { kind: actionResult, result, bytes });
+    countPointerRead(surface, call, { kind: actionResult, result, bytes }, name);
   try {
-    const found = await findComplete({ surface, call, scope }, digest);
+    const found = await findComplete({ surface, call, scope }, name);
     if (found === "incomplete" || found === null) {
       count(found === null ? "not_found" : "incomplete", 0);
       throw new GrpcFailure(grpcCodes.notFound, missOf(digest, found));
@@ -74,15 +76,24 @@ type Found = { readonly bytes: Uint8Array; readonly digests: ActionResultDigests
 /** Bytes that are no action result, which other tools may have stored over HTTP, are none here either. */
 async function findComplete(
   { surface, call, scope }: Place,
-  digest: WireDigest,
+  name: ArtifactName,
 ): Promise<Found | "incomplete" | null> {
   const deps = bodyDeps(surface, call);
-  const manifest = deps.store.find(nameResult(scope, digest));
+  const found = await findResult(deps, name);
+  if (found === null) return null;
+  return (await isComplete(deps, scope, found.digests)) ? found : "incomplete";
+}
+
+/** Its share of the memory is back before a tree is read: who waits for more while he holds some may wait in vain. */
+async function findResult(
+  deps: ReturnType<typeof bodyDeps>,
+  name: ArtifactName,
+): Promise<Found | null> {
+  const manifest = deps.store.find(name);
   if (manifest === null) return null;
   using body = await readWholeBody(deps, manifest);
   const digests = body === null ? null : readActionResult(body.bytes);
-  if (body === null || digests === null) return null;
-  return (await isComplete(deps, scope, digests)) ? { bytes: body.bytes, digests } : "incomplete";
+  return body === null || digests === null ? null : { bytes: body.bytes, digests };
 }
 
 function nameResult(scope: Scope, { digestFunction, hash }: WireDigest): ArtifactName {
@@ -101,7 +112,9 @@ async function withInlined(
     return inlineInto(bytes, { stdout: null, stderr: null, contents, worker });
   }
   const places = findInlinePlaces(bytes);
-  const inliner = new Inliner(place, batchBytesMax - bytes.length);
+  // Inlining is a favour that takes memory: short of it the client fetches the rest itself.
+  const share = cacheShares[place.surface.status.memory.tier];
+  const inliner = new Inliner(place, share * batchBytesMax - bytes.length);
   const wantsStdout = inlineStdout && !places.hasStdoutRaw;
   const wantsStderr = inlineStderr && !places.hasStderrRaw;
   const stdout = wantsStdout ? await inliner.take(digests.stdout) : null;
@@ -155,6 +168,7 @@ export async function updateActionResult(
   const wanted = functionOfNumber(message.digestFunction);
   const digest = needDigest(message.actionDigest, wanted, "action digest");
   try {
+    surface.status.memory.admitWrite();
     const body = storedForm(message.actionResult);
     await storeResult({ surface, call, scope }, digest, body);
     countWrite(surface, call, { kind: actionResult, result: "ok", bytes: body.length });

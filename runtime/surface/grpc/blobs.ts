@@ -22,9 +22,17 @@ export function findBlob(surface: GrpcSurface, scope: Scope, digest: WireDigest)
   return manifest !== null && manifest.sizeBytes === sizeBytes ? manifest : null;
 }
 
+/** The same for an answer by which the client will not send it: it stays for as long as a lease lasts. */
+export function vouchForBlob(surface: GrpcSurface, scope: Scope, digest: WireDigest): boolean {
+  const manifest = findBlob(surface, scope, digest);
+  if (manifest === null) return false;
+  surface.store().vouch(manifest);
+  return true;
+}
+
 /** What it takes to read whole bodies for one call. */
 export function bodyDeps(surface: GrpcSurface, call: Call): WholeBodyDeps & CatalogStore {
-  const { budget, files } = surface;
+  const { reads: budget, files } = surface;
   return {
     store: surface.store(),
     budget,
@@ -32,7 +40,7 @@ export function bodyDeps(surface: GrpcSurface, call: Call): WholeBodyDeps & Cata
     get signal() {
       return call.signal;
     },
-    readSlice: (slice) => readSlice(files, slice),
+    readSlice: (slice) => readSlice(files, slice, call),
   };
 }
 

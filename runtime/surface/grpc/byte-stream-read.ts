@@ -142,7 +142,7 @@ async function sendCompressed(
 
 async function sendSlice(way: Way, slice: Slice, digest: WireDigest): Promise<void> {
   const { files, buffers } = way.surface;
-  const lent = files.lend(slice.path);
+  const lent = await files.lend(slice.path, way.call);
   if (lent === null) throw missing(digest);
   let isSent = false;
   try {

@@ -1,6 +1,7 @@
 import { sleep } from "../../base/clock.ts";
 import { asFault } from "../../base/fault.ts";
-import { MiB } from "../../base/units.ts";
+import { bodyBytesPerSecondMin } from "../../base/limits.ts";
+import { MiB, minute, second } from "../../base/units.ts";
 import { reapiBlob } from "../../catalog/kinds.ts";
 import { nameBlob } from "../../catalog/reapi.ts";
 import { quoteText } from "../../catalog/text.ts";
@@ -9,7 +10,7 @@ import type { Call, Incoming } from "../../wire/grpc/method.ts";
 import { GrpcFailure } from "../../wire/grpc/status.ts";
 import { encodeWriteResponse, type WriteRequest } from "../../wire/proto/byte-stream-messages.ts";
 import { resultOf } from "../http/upload.ts";
-import { blobPlace, commitBlob, findBlob, isEmpty } from "./blobs.ts";
+import { blobPlace, commitBlob, isEmpty, vouchForBlob } from "./blobs.ts";
 import { countWrite } from "./counts.ts";
 import { IncomingBlob } from "./incoming-blob.ts";
 import { scopeOf } from "./instance.ts";
@@ -24,6 +25,11 @@ import { decoderBytes } from "./zstd-decoder.ts";
 
 /** What a client that has sent its last message may take to end its side. */
 const endMsMax = 50;
+/**
+ * How long an upload may be waited for, beside what its bytes take at the least rate: each of a hundred that share a line
+ * of 1 Mbit/s may stay below that rate.
+ */
+const awaitedMsMin = 5 * minute;
 /** A blob can come by other ways than gRPC meanwhile: looked for after so many bytes. */
 const lookAgainBytes = 4 * MiB;
 
@@ -97,12 +103,14 @@ class Write {
     if (sizeBytes > blobBytesMax) {
       throw bad(`Cannot store ${hash}: ${sizeBytes} bytes exceed the limit of ${blobBytesMax}`);
     }
+    watched.awaitedMsMax = awaitedMsMin + (sizeBytes * second) / bodyBytesPerSecondMin;
     this.#name = nameBlob(this.#scope, digestFunction, hash);
     this.key = uploadKey(this.#scope, this.#upload, this.#name);
   }
 
   async run(first: WriteRequest): Promise<Uint8Array> {
     if (this.#isHere()) return this.#exists();
+    this.#surface.status.memory.admitWrite();
     try {
       this.#body = await this.#begin();
       const body = this.#body;
@@ -246,7 +254,7 @@ class Write {
 
   #isHere(): boolean {
     const { digest } = this.#upload;
-    return isEmpty(digest) || findBlob(this.#surface, this.#scope, digest) !== null;
+    return isEmpty(digest) || vouchForBlob(this.#surface, this.#scope, digest);
   }
 
   /** Nobody knows how long the rest of a compressed upload would have been. */

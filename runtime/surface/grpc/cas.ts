@@ -23,7 +23,7 @@ import type { WireDigest } from "../../wire/proto/digest.ts";
 import type { RawDigest } from "../../wire/proto/raw-digest.ts";
 import { WireWriter } from "../../wire/proto/wire-writer.ts";
 import { resultOf } from "../http/upload.ts";
-import { bodyDeps, commitBlob, findBlob, isEmpty } from "./blobs.ts";
+import { bodyDeps, commitBlob, findBlob, isEmpty, vouchForBlob } from "./blobs.ts";
 import { countRead, countWrite } from "./counts.ts";
 import { checkRawDigest, functionOfNumber, needDigest } from "./digests.ts";
 import { statusOf } from "./errors.ts";
@@ -51,7 +51,7 @@ export async function findMissingBlobs(
   let lookUps = 0;
   for (const raw of message.digests) {
     const digest = checkRawDigest(raw, wanted);
-    if (!isEmpty(digest) && findBlob(surface, scope, digest) === null) missing.push(digest);
+    if (!isEmpty(digest) && !vouchForBlob(surface, scope, digest)) missing.push(digest);
     if (++lookUps % lookUpsPerTurn === 0) await nextTurn();
   }
   return encodeMissing(missing);
@@ -70,7 +70,8 @@ export async function batchUpdateBlobs(
   checkBatch(totalBytes);
   const plainBytes = message.items.reduce((sum, item) => sum + decodedBytes(item), 0);
   checkDecoded(plainBytes);
-  const { budget } = surface;
+  const { budget, status } = surface;
+  status.memory.admitWrite();
   // A budget that is smaller than a batch lets one in at a time.
   const heldBytes = Math.min(totalBytes + plainBytes, budget.limitBytes);
   await takeFor(call, budget, { bytes: heldBytes, withinMs: batchWaitMsMax });
@@ -183,8 +184,8 @@ export async function batchReadBlobs(
   const wanted = functionOfNumber(message.digestFunction);
   const totalBytes = message.digests.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   checkBatch(totalBytes);
-  const { budget } = surface;
-  await takeFor(call, budget, { bytes: totalBytes, withinMs: batchWaitMsMax });
+  const { reads } = surface;
+  await takeFor(call, reads, { bytes: totalBytes, withinMs: batchWaitMsMax });
   try {
     const takesZstd = message.acceptableCompressors.includes(compressors.zstd);
     const entriesBytes = entryBytes * message.digests.length;
@@ -208,7 +209,7 @@ export async function batchReadBlobs(
     }
     return writer.finish();
   } finally {
-    budget.give(totalBytes);
+    reads.give(totalBytes);
   }
 }
 

@@ -1,9 +1,10 @@
 import { BufferPool } from "../../base/buffer-pool.ts";
 import { type RunningDigest, startDigest } from "../../base/digest-function.ts";
 import { Fault } from "../../base/fault.ts";
-import { budgetWaitMsMax, gatheredWaitMsMax, waitingBodyBytesMax } from "../../base/limits.ts";
+import { budgetWaitMsMax, waitingBodyBytesMax } from "../../base/limits.ts";
 import { KiB, MiB } from "../../base/units.ts";
 import { reapiBlob } from "../../catalog/kinds.ts";
+import { cacheShares, type MemoryTier } from "../../observe/memory-tier.ts";
 import type { ArtifactName } from "../../store/identity.ts";
 import type { BodyFacts, Stage, StagedBody } from "../../store/store.ts";
 import type { WireDigest } from "../../wire/proto/digest.ts";
@@ -28,6 +29,11 @@ let gatherCount = 0;
 
 /** Memory of blobs that are stored, for the next ones. */
 const memories = new BufferPool(8 * MiB);
+
+/** Frees of the idle memory what the tier does not leave. */
+export function adaptBlobMemory(tier: MemoryTier): void {
+  for (const pool of [gathers, memories]) pool.keep(cacheShares[tier]);
+}
 
 /**
  * A blob on its way in: in memory while there is room for it, else in a file. Disposing of it removes what was not
@@ -115,10 +121,15 @@ export class IncomingBlob implements Disposable {
     return (await this.#readBack(signal)) ?? (await this.#finishStage(name));
   }
 
-  /** Leaves memory for a file, so that what has come can wait. */
+  /** Leaves memory for a file that is closed, so that what has come can wait. */
   async toDisk(): Promise<void> {
     if (this.#stage !== null) await this.#writeGathered(this.#stage);
     this.#endGather();
+    await this.#leaveMemory();
+    this.#stage?.park();
+  }
+
+  async #leaveMemory(): Promise<void> {
     const memory = this.#memory;
     if (memory === null) return;
     const stage = this.#beginStage();
@@ -154,8 +165,8 @@ export class IncomingBlob implements Disposable {
       try {
         return store().stage(this.digest.sizeBytes);
       } catch (error) {
-        const isFull = error instanceof Fault && error.code === "full";
-        if (!isFull || !makeRoom()) throw error;
+        const code = error instanceof Fault ? error.code : null;
+        if ((code !== "full" && code !== "overloaded") || !makeRoom()) throw error;
       }
     }
   }
@@ -215,15 +226,9 @@ export class IncomingBlob implements Disposable {
   async #readBack(signal: () => AbortSignal): Promise<Uint8Array | null> {
     const stage = this.#stage;
     const { sizeBytes } = this.digest;
-    const { config, budget } = this.#deps;
+    const { config } = this.#deps;
     if (stage === null || sizeBytes > config.journalBodyBytesMax) return null;
-    const withinMs = sizeBytes > waitingBodyBytesMax ? gatheredWaitMsMax : budgetWaitMsMax;
-    const wait = { withinMs, signal: signal() };
-    if (sizeBytes > waitingBodyBytesMax && !(await this.#hold.waitToGather(sizeBytes, wait))) {
-      return null;
-    }
-    await budget.take(sizeBytes, { ...wait, withinMs: budgetWaitMsMax });
-    this.#hold.tookFromBudget(sizeBytes);
+    if (!(await this.#hold.waitForMemory(sizeBytes, signal()))) return null;
     this.#memory = stage.readBack();
     discardStage(stage);
     this.#stage = null;

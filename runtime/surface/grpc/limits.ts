@@ -13,7 +13,5 @@ export const receivedMessageBytesMax = 16 * MiB;
  * clients send at a time: by way of the disk a blob of 1 MiB costs half as much again (measured on 2026-11-22).
  */
 export const gatheredBytesMax = 32 * MiB;
-/** What zstd holds in all streams together: 40 encoders, which take 1.5 MiB each, or as many usual decoders. */
-export const coderBytesMax = 64 * MiB;
 /** A stream of zstd waits this long for its turn. */
 export const coderWaitMsMax = budgetWaitMsMax;

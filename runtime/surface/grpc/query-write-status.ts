@@ -5,7 +5,7 @@ import {
   decodeQueryWriteStatus,
   encodeWriteStatus,
 } from "../../wire/proto/byte-stream-messages.ts";
-import { findBlob, isEmpty } from "./blobs.ts";
+import { isEmpty, vouchForBlob } from "./blobs.ts";
 import { uploadKey } from "./byte-stream-write.ts";
 import { scopeOf } from "./instance.ts";
 import { needMessage } from "./requests.ts";
@@ -18,7 +18,7 @@ export function queryWriteStatus(surface: GrpcSurface, request: Uint8Array): Uin
   const upload = parseUpload(resourceName);
   const { digest } = upload;
   const scope = scopeOf(surface, upload.instanceName);
-  if (isEmpty(digest) || findBlob(surface, scope, digest) !== null) {
+  if (isEmpty(digest) || vouchForBlob(surface, scope, digest)) {
     return encodeWriteStatus(digest.sizeBytes, true);
   }
   const name = nameBlob(scope, digest.digestFunction, digest.hash);

@@ -20,9 +20,12 @@ export type GrpcSurface = {
   readonly clock: Clock;
   readonly random: Random;
   readonly metrics: Metrics;
+  /** What uploads hold in memory. */
   readonly budget: ByteBudget;
-  /** What bodies that are not short hold together, beside the budget. */
+  /** Of it, what bodies hold that are not short. */
   readonly gathering: ByteBudget;
+  /** What is read whole: action results, trees, batches. */
+  readonly reads: ByteBudget;
   readonly uploads: Uploads;
   /** What encoders and decoders of zstd hold together while they stream. */
   readonly coders: ByteBudget;

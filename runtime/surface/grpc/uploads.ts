@@ -6,6 +6,7 @@ import { BlobIsHere, type WatchedUpload } from "./watched-upload.ts";
 
 /** Without a byte for so long, an upload ends. @source surfaces.md 5.7. */
 const silenceMsMax = 60 * second;
+const overdueMessage = "Cannot go on with the upload: it takes too long for its size";
 const sweepPeriodMs = 1 * second;
 /** What broke off can be gone on with for so long. */
 const keptMsMax = 10 * minute;
@@ -162,6 +163,7 @@ export class Uploads {
   #sweep(): void {
     const nowMs = this.#clock.monotonicMs();
     for (const upload of this.#watched) {
+      if (upload.isOverdue) upload.interrupt(new Fault("timeout", overdueMessage));
       if (!upload.isAwaited || nowMs - upload.waitsSinceMs < silenceMsMax) continue;
       const message = `Cannot go on with the upload: nothing came for ${silenceMsMax / second} s`;
       upload.interrupt(new Fault("timeout", message));

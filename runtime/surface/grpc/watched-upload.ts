@@ -19,6 +19,9 @@ export class WatchedUpload {
   waitsSinceMs: number;
   /** False while it is the server that lets the client wait. */
   isAwaited = false;
+  /** How long it may be waited for in all. */
+  awaitedMsMax = Number.POSITIVE_INFINITY;
+  #awaitedMs = 0;
   #hadData = true;
   #last: Uint8Array | null = null;
   /** A message came behind the last one. */
@@ -42,10 +45,12 @@ export class WatchedUpload {
   }
 
   async #wait(): Promise<WriteRequest | null> {
-    if (this.#hadData) this.waitsSinceMs = this.#nowMs();
+    const startMs = this.#nowMs();
+    if (this.#hadData) this.waitsSinceMs = startMs;
     this.isAwaited = true;
     const bytes = await this.#nextBytes();
     this.isAwaited = false;
+    this.#awaitedMs += this.#nowMs() - startMs;
     return bytes === null ? null : this.#decode(bytes);
   }
 
@@ -62,8 +67,14 @@ export class WatchedUpload {
     return request;
   }
 
+  /** It has been waited for longer than it may. Counted up to the last message. */
+  get isOverdue(): boolean {
+    return this.#awaitedMs > this.awaitedMsMax;
+  }
+
   /** From here on no message may come. Resolves when the client has ended its side, or has sent one all the same. */
   expectEnd(): Promise<void> {
+    this.#incoming.allHasCome();
     return this.#nextBytes().then(
       (bytes) => {
         this.hasMore = bytes !== null;

@@ -178,8 +178,9 @@ async function sendJudged(exchange: Exchange, scope: Scope, manifest: Manifest):
 
 async function judge(exchange: Exchange, scope: Scope, manifest: Manifest): Promise<Verdict> {
   const { request, surface } = exchange;
-  const { budget, files } = surface;
-  const readStretch = (slice: Slice): Promise<Uint8Array> => readSlice(files, slice);
+  const { reads: budget, files } = surface;
+  const readStretch = (slice: Slice): Promise<Uint8Array | null> =>
+    readSlice(files, slice, request);
   try {
     const deps = { store: surface.store(), readSlice: readStretch, budget, signal: request.signal };
     return await judgeResult(deps, scope, manifest);

@@ -1,3 +1,4 @@
+import type { ByteBudget } from "../../base/budget.ts";
 import { Fault } from "../../base/fault.ts";
 import { budgetWaitMsMax } from "../../base/limits.ts";
 import { KiB } from "../../base/units.ts";
@@ -8,8 +9,11 @@ import type { Exchange } from "./exchange.ts";
 /** What the ways of taking a body have in common. */
 
 /** Reads a short body in one piece, after its bytes were taken from the budget, which stay taken. */
-export async function receiveWhole(exchange: Exchange, lengthBytes: number): Promise<Uint8Array> {
-  const { budget } = exchange.surface;
+export async function receiveWhole(
+  exchange: Exchange,
+  lengthBytes: number,
+  budget: ByteBudget,
+): Promise<Uint8Array> {
   const { body } = exchange.request;
   if (!budget.tryTake(lengthBytes)) await budget.take(lengthBytes, waitOptions(exchange));
   const whole = body.takeWhole();
@@ -33,7 +37,10 @@ export async function receiveWhole(exchange: Exchange, lengthBytes: number): Pro
 /** A body that comes too slowly ends with Fault "timeout" for whoever reads it. */
 export function watchBody({ surface, request }: Exchange): WatchedBody {
   const { body } = request;
-  return surface.bodies.begin(() => body.stop(tooSlow(body.receivedBytes)));
+  return surface.bodies.begin({
+    wake: () => body.stop(tooSlow(body.receivedBytes)),
+    isHeldUp: () => !body.hasRoom,
+  });
 }
 
 /** The next bytes, or null at the end of the body. */

@@ -1,14 +1,9 @@
 import type { ByteBudget, WaitOptions } from "../../base/budget.ts";
 import { asFault } from "../../base/fault.ts";
-import { gatheredBytesMax, waitingBodyBytesMax } from "../../base/limits.ts";
+import { budgetWaitMsMax, gatheredWaitMsMax, waitingBodyBytesMax } from "../../base/limits.ts";
 
 /** Where bodies are counted: all of them in the one, those that are not short in the other as well. */
 export type BodyBudgets = { readonly budget: ByteBudget; readonly gathering: ByteBudget };
-
-/** Room of `gathering` beside an upload budget. */
-export function gatheringBytes(uploadMemoryBytesMax: number): number {
-  return Math.min(gatheredBytesMax, uploadMemoryBytesMax);
-}
 
 /** What one body holds of both. */
 export class BodyHold {
@@ -45,18 +40,26 @@ export class BodyHold {
   }
 
   /**
-   * Waits for a whole body's room among those that are not short; false when it has waited long enough.
-   * @throws Fault "clientClosed" when the signal fires.
+   * Waits for the memory of a whole body that lies on disk; false when it has waited long enough and is better kept as
+   * a file than refused after all that. Nothing is held then.
+   * @throws Fault "overloaded" for a short one, which must not cost a file, "clientClosed" when the signal fires.
    */
-  async waitToGather(bytes: number, wait: WaitOptions): Promise<boolean> {
-    try {
-      await this.#budgets.gathering.take(bytes, wait);
-    } catch (error) {
-      if (asFault(error).code === "overloaded") return false;
-      throw error;
+  async waitForMemory(bytes: number, signal: AbortSignal): Promise<boolean> {
+    const { budget, gathering } = this.#budgets;
+    const wait = { withinMs: budgetWaitMsMax, signal };
+    if (bytes <= waitingBodyBytesMax) {
+      await budget.take(bytes, wait);
+      this.#budgetBytes += bytes;
+      return true;
     }
+    if (!(await isTaken(gathering, bytes, { withinMs: gatheredWaitMsMax, signal }))) return false;
     this.#gatheredBytes += bytes;
-    return true;
+    if (await isTaken(budget, bytes, wait)) {
+      this.#budgetBytes += bytes;
+      return true;
+    }
+    this.giveBack();
+    return false;
   }
 
   /** All that it holds. */
@@ -66,5 +69,15 @@ export class BodyHold {
     gathering.give(this.#gatheredBytes);
     this.#budgetBytes = 0;
     this.#gatheredBytes = 0;
+  }
+}
+
+async function isTaken(budget: ByteBudget, bytes: number, wait: WaitOptions): Promise<boolean> {
+  try {
+    await budget.take(bytes, wait);
+    return true;
+  } catch (error) {
+    if (asFault(error).code === "overloaded") return false;
+    throw error;
   }
 }

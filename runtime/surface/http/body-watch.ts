@@ -1,5 +1,6 @@
+import { ArrivalWindow } from "../../base/arrival-window.ts";
 import type { Clock, Timer } from "../../base/clock.ts";
-import { bodyBytesPerSecondMin, bodyWatchPeriodMs, bodyWindowMs } from "../../base/limits.ts";
+import { bodyWatchPeriodMs } from "../../base/limits.ts";
 
 /** A body that is being read. */
 export type WatchedBody = {
@@ -11,14 +12,17 @@ export type WatchedBody = {
   isSlow: boolean;
 };
 
-type Entry = WatchedBody & { wake: () => void; windowBytes: number; windowStartMs: number };
+/** Who is told of a slow body. */
+export type BodyWatcher = {
+  /** Called once, when the body was found to be slow. */
+  readonly wake: () => void;
+  /** Nothing of it is read now, though somebody waits for it. */
+  readonly isHeldUp: () => boolean;
+};
 
-/**
- * Ends bodies that come too slowly: each window of 10 s must bring 16 KiB a second, and the first one is the grace.
- * A window starts anew whenever the client had to wait for us. One timer serves all bodies, and runs only while there
- * are any.
- * @source trust.md test 20: a trickle must not hold a slot.
- */
+type Entry = WatchedBody & BodyWatcher & { readonly window: ArrivalWindow };
+
+/** Ends bodies that come too slowly. One timer serves all of them, and runs only while there are any. */
 export class BodyWatch {
   readonly #clock: Clock;
   readonly #entries = new Set<Entry>();
@@ -28,15 +32,14 @@ export class BodyWatch {
     this.#clock = clock;
   }
 
-  /** `wake` is called once, when the body was found to be slow. */
-  begin(wake: () => void): WatchedBody {
+  begin({ wake, isHeldUp }: BodyWatcher): WatchedBody {
     const entry: Entry = {
       bytes: 0,
       isAwaited: true,
       isSlow: false,
       wake,
-      windowBytes: 0,
-      windowStartMs: this.#clock.monotonicMs(),
+      isHeldUp,
+      window: new ArrivalWindow(this.#clock.monotonicMs(), 0),
     };
     this.#entries.add(entry);
     this.#timer ??= this.#clock.every(bodyWatchPeriodMs, () => this.#look());
@@ -49,23 +52,15 @@ export class BodyWatch {
 
   #look(): void {
     const nowMs = this.#clock.monotonicMs();
-    for (const entry of this.#entries) this.#judge(entry, nowMs);
-    if (this.#entries.size > 0) return;
-    this.#timer?.cancel();
-    this.#timer = null;
-  }
-
-  #judge(entry: Entry, nowMs: number): void {
-    const ageMs = nowMs - entry.windowStartMs;
-    if (entry.isAwaited && ageMs < bodyWindowMs) return;
-    const wantedBytes = (bodyBytesPerSecondMin * ageMs) / 1_000;
-    if (entry.isAwaited && entry.bytes - entry.windowBytes < wantedBytes) {
+    for (const entry of this.#entries) {
+      const isAwaited = entry.isAwaited && !entry.isHeldUp();
+      if (!entry.window.isSlow(nowMs, entry.bytes, isAwaited)) continue;
       entry.isSlow = true;
       this.#entries.delete(entry);
       entry.wake();
-      return;
     }
-    entry.windowBytes = entry.bytes;
-    entry.windowStartMs = nowMs;
+    if (this.#entries.size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = null;
   }
 }

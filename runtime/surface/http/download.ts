@@ -9,9 +9,10 @@ import type { Body, Manifest } from "../../store/store.ts";
 import type { Answer, AnswerBody } from "../../wire/http1/answer.ts";
 import { asStoreFault, commonHeaders, jsonAnswer } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
+import { missReasonOf } from "./miss-reason.ts";
 import { parseRange } from "./range.ts";
 import { addReturnedHeaders } from "./returned-headers.ts";
-import type { SendFiles } from "./send-files.ts";
+import type { LentFile, SendFiles, Wanting } from "./send-files.ts";
 import { findArtifact, resultOf } from "./upload.ts";
 
 /** Read at one time for use here: others wait for so long. */
@@ -19,6 +20,8 @@ const readPieceBytes = MiB;
 
 /** A body is looked at again after its check; it can be found unchecked once more when it was replaced meanwhile. */
 const checksMax = 4;
+
+type Slice = Extract<Body, { at: "slice" }>;
 
 const statusWhole = 200;
 const statusPart = 206;
@@ -56,7 +59,10 @@ export function sendFound(
   manifest: Manifest,
 ): Answer | Promise<Answer> {
   const { sizeBytes } = manifest;
-  if (exchange.method === "HEAD") return describe(exchange, kind, manifest);
+  if (exchange.method === "HEAD") {
+    exchange.surface.store().vouch(manifest);
+    return describe(exchange, kind, manifest);
+  }
   const wish = rangeOf(exchange, manifest);
   switch (wish.at) {
     case "whole":
@@ -133,14 +139,38 @@ async function sendAfterCheck(
   }
 }
 
-function answerFile(download: Download, slice: Extract<Body, { at: "slice" }>): Answer {
+function answerFile(download: Download, slice: Slice): Answer | Promise<Answer> {
   const { exchange, kind, manifest } = download;
   // The headers first: they may have to be read, and a file that was lent before could not be given back.
   const headers = ownHeaders(exchange, manifest);
-  const lent = headers === null ? null : exchange.surface.files.lend(slice.path);
-  if (headers === null || lent === null) return sendMiss(exchange, kind);
+  if (headers === null) return sendMiss(exchange, kind);
+  const { files } = exchange.surface;
+  const lent = files.lend(slice.path, exchange.request);
+  if (lent instanceof Promise) return answerLent(download, { slice, headers, lent });
+  if (lent === null) return sendMiss(exchange, kind);
   const { startBytes, endBytes } = slice;
   return answer(download, headers, { at: "file", startBytes, endBytes, ...lent });
+}
+
+type Waiting = {
+  readonly slice: Slice;
+  readonly headers: Record<string, string>;
+  readonly lent: Promise<LentFile | null>;
+};
+
+/** The file has to wait until another one is closed. */
+async function answerLent(download: Download, waiting: Waiting): Promise<Answer> {
+  const { exchange, kind } = download;
+  const { slice, headers } = waiting;
+  const { startBytes, endBytes } = slice;
+  try {
+    const lent = await waiting.lent;
+    if (lent === null) return sendMiss(exchange, kind);
+    return answer(download, headers, { at: "file", startBytes, endBytes, ...lent });
+  } catch (error) {
+    countRead(exchange, kind, resultOf(error));
+    throw error;
+  }
 }
 
 function answer(download: Download, headers: Record<string, string>, body: AnswerBody): Answer {
@@ -194,18 +224,26 @@ function unsatisfiable(exchange: Exchange, kind: ArtifactKind, sizeBytes: number
 /** A HEAD books nothing. */
 export function countRead(exchange: Exchange, kind: ArtifactKind, result: Result): void {
   if (exchange.method === "HEAD") return;
+  const { surface, target } = exchange;
   const client = clientOf(exchange.request.headers.get("user-agent"));
-  exchange.surface.metrics.read(kind.place, client, result, 0);
+  surface.metrics.read(kind.place, client, result, 0);
+  if (target === null || target.name === null) return;
+  const reason = missReasonOf(surface.store, kind, target.name, result);
+  if (reason !== null) surface.metrics.pointerMiss(kind.place, client, target.scope, reason);
 }
 
-/** A stretch of a file that the store answered with, in memory; others have their turn after each piece. */
+/**
+ * A stretch of a file that the store answered with, in memory; others have their turn after each piece. Null when the
+ * file is gone.
+ */
 export async function readSlice(
   files: SendFiles,
-  { path, startBytes, endBytes }: Extract<Body, { at: "slice" }>,
-): Promise<Uint8Array> {
+  { path, startBytes, endBytes }: Slice,
+  wanting: Wanting,
+): Promise<Uint8Array | null> {
   const lengthBytes = endBytes - startBytes;
-  const lent = files.lend(path);
-  if (lent === null) throw new Fault("internal", `Cannot read ${path}: it is gone`);
+  const lent = await files.lend(path, wanting);
+  if (lent === null) return null;
   try {
     const bytes = new Uint8Array(lengthBytes);
     for (let at = 0; at < lengthBytes; at += readPieceBytes) {

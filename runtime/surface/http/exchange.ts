@@ -1,6 +1,6 @@
 import type { ByteBudget } from "../../base/budget.ts";
 import type { Clock } from "../../base/clock.ts";
-import type { Disk } from "../../base/disk.ts";
+import type { Descriptors } from "../../base/descriptors.ts";
 import type { Random } from "../../base/random.ts";
 import type { RecentMap, ScopeCache } from "../../catalog/scopes.ts";
 import type { Target } from "../../catalog/target.ts";
@@ -23,13 +23,20 @@ export type HttpDeps = {
   readonly store: () => Store;
   readonly status: NodeStatus;
   readonly clock: Clock;
-  /** Opens the files whose bytes go out by the kernel. */
-  readonly disk: Disk;
+  /** The files whose bytes go out by the kernel. */
+  readonly files: SendFiles;
   readonly random: Random;
   readonly metrics: Metrics;
+  /** What bodies hold in memory. */
   readonly budget: ByteBudget;
-  /** What bodies of more than `waitingBodyBytesMax` hold in memory, beside the upload budget. */
+  /** Of it, what bodies of more than `waitingBodyBytesMax` hold. */
   readonly gathering: ByteBudget;
+  /** What bodies hold that are parsed in memory. */
+  readonly documents: ByteBudget;
+  /** What files need to be open. */
+  readonly descriptors: Descriptors;
+  /** What is read whole to be looked through. */
+  readonly reads: ByteBudget;
   readonly log: Log;
 };
 
@@ -38,7 +45,6 @@ export type HttpSurface = HttpDeps & {
   readonly scopes: ScopeCache;
   /** Scopes by raw query: a build sends the same few texts thousands of times. */
   readonly scopesByQuery: RecentMap<Scope>;
-  readonly files: SendFiles;
   readonly artifactHeaders: ArtifactHeaders;
   readonly bodies: BodyWatch;
 };

@@ -16,7 +16,6 @@ import { createProbes } from "./probes.ts";
 import { cacheProtocols, unmatched } from "./protocols.ts";
 import { RequestIds } from "./request-id.ts";
 import { isTargetTooLong, splitTarget } from "./request-target.ts";
-import { SendFiles } from "./send-files.ts";
 
 /** The public surface of a node. It never throws and never rejects. */
 export function createHttpHandler(deps: HttpDeps): HttpHandler {
@@ -24,7 +23,6 @@ export function createHttpHandler(deps: HttpDeps): HttpHandler {
     ...deps,
     scopes: new ScopeCache(),
     scopesByQuery: new RecentMap<Scope>(scopesMax),
-    files: new SendFiles(deps.disk),
     artifactHeaders: new ArtifactHeaders(deps.config.region),
     bodies: new BodyWatch(deps.clock),
   };
@@ -181,12 +179,13 @@ function end(exchange: Exchange, answer: Answer): Answer {
 }
 
 /** A request ends when its answer has gone; what was cut off counts no bytes. */
-function book({ surface, delivery }: Exchange, isDelivered: boolean): void {
+function book({ surface, delivery, target }: Exchange, isDelivered: boolean): void {
   surface.status.httpEnded();
   if (delivery === null) return;
   const { artifact, client, bytes } = delivery;
   const result = isDelivered ? "ok" : "client_aborted";
   surface.metrics.read(artifact, client, result, isDelivered ? bytes : 0);
+  if (target !== null) surface.metrics.hit(artifact, target.scope);
 }
 
 function methodOf(method: string): Method {

@@ -1,10 +1,15 @@
-import type { ByteBudget } from "../../base/budget.ts";
 import { artifactKinds } from "../../catalog/kinds.ts";
+import { addConditionFigures, type StoreSigns } from "../../observe/condition-metrics.ts";
+import { addMemoryFigures } from "../../observe/memory-figures.ts";
 import { Metrics } from "../../observe/metrics.ts";
+import { readFigures } from "../../observe/metrics-grid.ts";
 import type { NodeStatus } from "../../observe/node-status.ts";
 import type { UploadFigures } from "../../store/multipart.ts";
+import type { SpaceFigures } from "../../store/space-figures.ts";
 import type { Store, StoreUsage } from "../../store/store.ts";
+import { type Ledger, ledgerClassNames } from "../ledger.ts";
 import { cacheProtocols, unmatched } from "./protocols.ts";
+import { addScrubFigures } from "./scrub-metrics.ts";
 
 /** The probes, whose routes belong to a node and not to the module. */
 const probeTemplates = ["/up", "/ready", "/status/rollout", "/status/cluster", "/metrics"];
@@ -18,8 +23,7 @@ export const routeTemplates: readonly string[] = [
 
 export type MetricsSources = {
   readonly status: NodeStatus;
-  readonly budget: ByteBudget;
-  readonly gathering: ByteBudget;
+  readonly ledger: Ledger;
   /** Throws while there is no store. */
   readonly store: () => Store;
 };
@@ -39,13 +43,16 @@ export function createHttpMetrics(sources: MetricsSources): Metrics {
     isInsecure,
   });
   addNodeFigures(metrics, sources);
+  addMemoryFigures(metrics, status.memory);
   addStoreFigures(metrics, store);
   addUploadFigures(metrics, store);
+  addScrubFigures(metrics, store);
+  addConditionFigures(metrics, status, () => signsOf(store));
   return metrics;
 }
 
 function addNodeFigures(metrics: Metrics, sources: MetricsSources): void {
-  const { status, budget, gathering } = sources;
+  const { status, ledger } = sources;
   metrics.gauge("kura_ready", "1 while /ready answers 200.", () => Number(status.isReady));
   metrics.gauge(
     "kura_http_inflight_requests",
@@ -56,19 +63,40 @@ function addNodeFigures(metrics: Metrics, sources: MetricsSources): void {
   );
   metrics.gauge(
     "kura_upload_memory_used_bytes",
-    "Bytes of uploads in memory.",
-    () => budget.usedBytes,
+    "Bytes that requests hold in memory.",
+    ledger.usedBytes,
   );
   metrics.gauge(
     "kura_upload_memory_capacity_bytes",
-    "KURA_UPLOAD_MEMORY_BYTES.",
-    () => budget.limitBytes,
+    "Most bytes that requests hold in memory: three eighths or more of KURA_UPLOAD_MEMORY_BYTES.",
+    () => ledger.limitBytes,
   );
-  metrics.gauge(
-    "kura_upload_memory_waiting",
-    "Uploads that wait for memory.",
-    () => budget.waiting + gathering.waiting,
-  );
+  metrics.gauge("kura_upload_memory_waiting", "Requests that wait for memory.", ledger.waiting);
+  readFigures(metrics.registry, {
+    name: "kura_upload_memory_class_bytes",
+    help: "Bytes that requests of a class hold in memory.",
+    type: "gauge",
+    label: "class",
+    values: ledgerClassNames,
+    read: (name) => ledger[name].usedBytes,
+  });
+}
+
+const spaceCounters: [string, string, keyof SpaceFigures][] = [
+  ["kura_store_evicted_artifacts_total", "Artifacts that went to make room.", "evictedCount"],
+  ["kura_store_evicted_bytes_total", "Their bytes.", "evictedBytes"],
+  [
+    "kura_store_moved_artifacts_total",
+    "Artifacts written again because their file went.",
+    "movedCount",
+  ],
+  ["kura_store_moved_bytes_total", "Their bytes.", "movedBytes"],
+  ["kura_leases_shortened_total", "Leases that ended before their time.", "leasesShortened"],
+  ["kura_store_space_waits_total", "Writes that had to wait for room.", "spaceWaits"],
+];
+
+function spaceOf(field: keyof SpaceFigures): (usage: StoreUsage) => number {
+  return ({ space }) => space[field];
 }
 
 function addStoreFigures(metrics: Metrics, store: () => Store): void {
@@ -94,6 +122,11 @@ function addStoreFigures(metrics: Metrics, store: () => Store): void {
       "Manifests that fit in memory.",
       (usage) => usage.manifestCacheCountMax,
     ],
+    ["kura_store_dead_bytes", "Of the used bytes, files to be unlinked.", spaceOf("deadBytes")],
+    ["kura_store_writes_waiting", "Writes that wait for room.", spaceOf("writesWaiting")],
+    ["kura_leases", "Artifacts that clients were told of lately.", spaceOf("leaseCount")],
+    ["kura_lease_bytes", "Their bytes.", spaceOf("leasedBytes")],
+    ["kura_ghosts", "Evicted artifacts that are remembered.", spaceOf("ghostCount")],
     ["kura_body_cache_bytes", "Bodies kept in memory.", (usage) => usage.bodyCacheBytes],
     ["kura_metadata_store_wal_bytes", "Write-ahead log of the index.", (usage) => usage.walBytes],
   ];
@@ -102,8 +135,19 @@ function addStoreFigures(metrics: Metrics, store: () => Store): void {
     ["kura_store_commit_groups_total", "Groups, each with one sync.", (usage) => usage.groups],
     ["kura_store_damaged_bodies_total", "Bodies found damaged.", (usage) => usage.damagedBodies],
   ];
+  for (const [name, help, field] of spaceCounters) counters.push([name, help, spaceOf(field)]);
   for (const [name, help, read] of gauges) metrics.gauge(name, help, figure(read));
   for (const [name, help, read] of counters) metrics.counter(name, help, figure(read));
+}
+
+function signsOf(store: () => Store): StoreSigns | null {
+  try {
+    const { stall, stallCount } = store().condition();
+    const { at } = store().state();
+    return { state: at === "readOnly" ? "read_only" : at, isWedged: stall !== null, stallCount };
+  } catch {
+    return null;
+  }
 }
 
 function addUploadFigures(metrics: Metrics, store: () => Store): void {

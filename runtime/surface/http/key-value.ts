@@ -45,6 +45,7 @@ async function write(exchange: Exchange): Promise<Answer> {
   const scope = scopeOfQuery(exchange);
   const store = exchange.surface.store();
   try {
+    exchange.surface.status.memory.admitWrite();
     const limitBytes = exchange.surface.config.keyValueBytesMax;
     using received = await receiveSmall({ exchange, limitBytes });
 

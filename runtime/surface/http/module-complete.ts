@@ -32,6 +32,7 @@ export async function completeModule(exchange: Exchange): Promise<Answer> {
 type Completed = { readonly outcome: CompletionOutcome; readonly sizeBytes: number };
 
 async function complete(exchange: Exchange): Promise<Completed> {
+  exchange.surface.status.memory.admitWrite();
   const { upload_id } = readParameters(exchange.query, ["upload_id"]);
   const upload = findUpload(exchange, required(upload_id, "upload_id"));
   const { parts, sha256: declared } = await receiveCompletion(exchange);

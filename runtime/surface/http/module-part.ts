@@ -24,7 +24,8 @@ export async function takeModulePart(exchange: Exchange): Promise<Answer> {
 }
 
 async function takePart(exchange: Exchange): Promise<void> {
-  const { config, store } = exchange.surface;
+  const { config, store, status } = exchange.surface;
+  status.memory.admitWrite();
   const given = readParameters(exchange.query, ["upload_id", "part_number"]);
   const id = required(given.upload_id, "upload_id");
   const number = parsePartNumber(required(given.part_number, "part_number"));
@@ -53,7 +54,7 @@ async function receiveInto(
     await receiveStream(stage, exchange, limitBytes);
     return;
   }
-  const bytes = await receiveWhole(exchange, lengthBytes);
+  const bytes = await receiveWhole(exchange, lengthBytes, exchange.surface.budget);
   try {
     await stage.write(bytes);
   } finally {

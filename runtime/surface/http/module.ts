@@ -63,6 +63,7 @@ function start(exchange: Exchange): Answer {
   exchange.target = target;
   const store = exchange.surface.store();
   const isThere = findArtifact(store, target.name) !== null;
+  if (!isThere) exchange.surface.status.memory.admitWrite();
   const answer = { upload_id: isThere ? null : store.uploads.start(target.name) };
   return dataAnswer(exchange, 200, answer);
 }

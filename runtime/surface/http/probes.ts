@@ -1,4 +1,5 @@
 import { metricsContentType } from "../../observe/metrics.ts";
+import type { NodeStatus } from "../../observe/node-status.ts";
 import type { Answer } from "../../wire/http1/answer.ts";
 import { type ColdApp, createColdApp } from "../cold-app.ts";
 import { commonHeaders } from "./answer.ts";
@@ -51,7 +52,7 @@ function createProbeApp(deps: HttpDeps): ColdApp {
   };
   return createColdApp(
     [
-      get("/up", () => describeNode(deps)),
+      get("/up", () => Response.json(describeNode(deps), { status: upStatus(status) })),
       get("/ready", () => {
         return Response.json(describeReadiness(deps), { status: status.isReady ? 200 : 503 });
       }),
@@ -75,13 +76,19 @@ function createProbeApp(deps: HttpDeps): ColdApp {
   );
 }
 
-/** The seed's fields, those of the mesh included: clients wait here for `"ring_members":3`. */
-/** What `/up` says. */
+/** A node that waits for itself is left alone for as long as it may come round: see `KURA_LIVENESS_STALL_MS`. */
+export function upStatus({ endOfLife }: NodeStatus): 200 | 503 {
+  return endOfLife === null ? 200 : 503;
+}
+
+/** What `/up` says: the seed's fields, those of the mesh included; clients wait here for `"ring_members":3`. */
 export function describeNode(deps: HttpDeps): object {
   const { status } = deps;
+  const { endOfLife } = status;
   const { tenant, region, nodeUrl, version } = status.identity;
   return {
-    status: "ok",
+    status: endOfLife === null ? "ok" : "wedged",
+    ...(endOfLife === null ? {} : { reason: endOfLife }),
     tenant_id: tenant,
     region,
     node: region,
@@ -128,15 +135,19 @@ function describeReadiness({ status }: HttpDeps): object {
     http_inflight_requests: status.httpInflight,
     grpc_inflight_requests: status.grpcInflight,
     recovery: describeRecovery(status.recovery),
-    reasons: status.reasons(),
+    reasons: status.reasons().map(({ sentence }) => sentence),
+    reason_codes: status.reasons().map(({ code }) => code),
+    degraded: status.degraded.list(),
   };
 }
 
-function describeRollout({ status }: HttpDeps): object {
+function describeRollout({ status, descriptors }: HttpDeps): object {
   return {
     generation: status.generation,
     ready: status.isReady,
     state: status.state,
+    reason_codes: status.reasons().map(({ code }) => code),
+    degraded: status.degraded.list(),
     ring_members: status.members.length,
     ring_fingerprint: fingerprint(status.members),
     initial_discovery_completed: status.isDiscoveryCompleted,
@@ -146,8 +157,8 @@ function describeRollout({ status }: HttpDeps): object {
     // There is no outbox: a record is its own replication work. Zero keeps the reference's dashboards quiet.
     outbox_messages: 0,
     outbox_capacity: 0,
-    memory_pressure_state: "normal",
-    fd_timeout_count: 0,
+    memory_pressure_state: status.memory.tier,
+    fd_timeout_count: descriptors.timeouts,
     peer_connection_failure_count: 0,
     backfill_initial_cycle: status.isReady ? "complete" : "pending",
   };

@@ -12,7 +12,7 @@ import type { Exchange } from "./exchange.ts";
 /** A body that may be kept in memory only, and is charged in full before it is asked for. */
 export type SmallUpload = { readonly exchange: Exchange; readonly limitBytes: number };
 
-/** Its memory counts against the upload budget until it is disposed of. */
+/** Its memory counts among the documents until it is disposed of. */
 export type SmallBody = Disposable & { readonly bytes: Uint8Array };
 
 /**
@@ -22,12 +22,12 @@ export type SmallBody = Disposable & { readonly bytes: Uint8Array };
 export async function receiveSmall({ exchange, limitBytes }: SmallUpload): Promise<SmallBody> {
   const { lengthBytes } = exchange.request.body;
   if (lengthBytes !== null && lengthBytes > limitBytes) throw tooLarge(lengthBytes, limitBytes);
-  const { budget } = exchange.surface;
+  const { documents: budget } = exchange.surface;
   const chargeBytes = lengthBytes ?? Math.min(limitBytes, budget.limitBytes);
   const bytes =
     lengthBytes === null
       ? await receiveUnknown(exchange, limitBytes, chargeBytes)
-      : await receiveWhole(exchange, lengthBytes);
+      : await receiveWhole(exchange, lengthBytes, budget);
   return { bytes, [Symbol.dispose]: () => budget.give(chargeBytes) };
 }
 
@@ -37,7 +37,7 @@ async function receiveUnknown(
   limitBytes: number,
   chargeBytes: number,
 ): Promise<Uint8Array> {
-  const { budget, bodies } = exchange.surface;
+  const { documents: budget, bodies } = exchange.surface;
   await budget.take(chargeBytes, waitOptions(exchange));
   const watched = watchBody(exchange);
   try {

@@ -1,5 +1,5 @@
 import { type RunningDigest, startDigest } from "../../base/digest-function.ts";
-import { gatheredWaitMsMax, waitingBodyBytesMax, wholeBodyBytesMax } from "../../base/limits.ts";
+import { waitingBodyBytesMax, wholeBodyBytesMax } from "../../base/limits.ts";
 import type { ArtifactName } from "../../store/identity.ts";
 import type { BodyFacts, Stage, StagedBody } from "../../store/store.ts";
 import { release } from "../../wire/http1/chunk-memory.ts";
@@ -48,7 +48,7 @@ export async function receiveBody(upload: Upload): Promise<ReceivedBody> {
   const hold = new BodyHold(exchange.surface);
   if (lengthBytes === 0) return inMemory(upload, noBytes, hold);
   if (lengthBytes !== null && lengthBytes <= wholeBodyBytesMax) {
-    const bytes = await receiveWhole(exchange, lengthBytes);
+    const bytes = await receiveWhole(exchange, lengthBytes, exchange.surface.budget);
     hold.tookFromBudget(lengthBytes);
     return inMemory(upload, bytes, hold);
   }
@@ -96,20 +96,32 @@ class Intake {
 /** Reads into memory. Null when the body is too large for it or the memory is in use: the rest goes to disk. */
 async function fillMemory(intake: Intake): Promise<Uint8Array | null> {
   const { lengthBytes } = intake;
-  const isShort = lengthBytes !== null && lengthBytes <= waitingBodyBytesMax;
-  return isShort ? await gatherShort(intake, lengthBytes) : await gather(intake);
+  if (lengthBytes === null || lengthBytes > waitingBodyBytesMax) return await gather(intake);
+  const first = await intake.next();
+  if (first !== null) addChunk(intake.chunks, first);
+  if (intake.sizeBytes < lengthBytes) return await gather(intake);
+  intake.watched.isAwaited = false;
+  await intake.upload.exchange.surface.budget.take(
+    lengthBytes,
+    waitOptions(intake.upload.exchange),
+  );
+  intake.hold.tookFromBudget(lengthBytes);
+  return joined(intake);
 }
 
-/** Charged as it comes: a slow client holds no more than it has sent. */
+/** Charged as it comes, what has come already too: a slow client holds no more than it has sent. */
 async function gather(intake: Intake): Promise<Uint8Array | null> {
   const { hold, lengthBytes, upload } = intake;
   const { journalBodyBytesMax } = upload.exchange.surface.config;
+  let chargedBytes = 0;
   for (;;) {
+    const grownBytes = intake.sizeBytes - chargedBytes;
+    if (intake.sizeBytes > journalBodyBytesMax) return null;
+    if (grownBytes > 0 && !hold.tryGrow(grownBytes, lengthBytes)) return null;
+    chargedBytes = intake.sizeBytes;
     const chunk = await intake.next();
     if (chunk === null) return joined(intake);
     addChunk(intake.chunks, chunk);
-    if (intake.sizeBytes > journalBodyBytesMax || !hold.tryGrow(chunk.length, lengthBytes))
-      return null;
   }
 }
 
@@ -117,23 +129,6 @@ function joined({ chunks, sizeBytes }: Intake): Uint8Array {
   const body = joinChunks(chunks, sizeBytes);
   if (chunks.length > 1) for (const chunk of chunks) release(chunk);
   return body;
-}
-
-/** A body that waits for the upload budget, from its first bytes on, when that is in use. */
-async function gatherShort(intake: Intake, lengthBytes: number): Promise<Uint8Array> {
-  const { exchange } = intake.upload;
-  const { budget } = exchange.surface;
-  let isCharged = false;
-  for (;;) {
-    const chunk = await intake.next();
-    if (chunk === null) return joined(intake);
-    addChunk(intake.chunks, chunk);
-    if (isCharged) continue;
-    intake.watched.isAwaited = false;
-    await budget.take(lengthBytes, waitOptions(exchange));
-    intake.hold.tookFromBudget(lengthBytes);
-    isCharged = true;
-  }
 }
 
 /** Writes what is in memory and then the rest of the body into a file of its own. */
@@ -165,20 +160,15 @@ async function toDisk(intake: Intake): Promise<ReceivedBody> {
 
 /**
  * A body that went to disk for lack of memory but turned out small waits for its memory and leaves no file. Null when it
- * has waited too long among others of its kind: it is better kept as a file than refused after all that.
+ * has waited too long: it is better kept as a file than refused after all that.
  */
 async function readBack(intake: Intake, stage: Stage): Promise<ReceivedBody | null> {
   const { upload, hold } = intake;
   const { exchange } = upload;
-  const { budget, bodies } = exchange.surface;
+  const { bodies } = exchange.surface;
   const { sizeBytes } = stage;
   bodies.end(intake.watched);
-  if (sizeBytes > waitingBodyBytesMax) {
-    const wait = { ...waitOptions(exchange), withinMs: gatheredWaitMsMax };
-    if (!(await hold.waitToGather(sizeBytes, wait))) return null;
-  }
-  await budget.take(sizeBytes, waitOptions(exchange));
-  hold.tookFromBudget(sizeBytes);
+  if (!(await hold.waitForMemory(sizeBytes, waitOptions(exchange).signal))) return null;
   const body = stage.readBack();
   stage.discard();
   return handOut(body, hold);

@@ -39,9 +39,11 @@ export function storeArtifact(
   const { headers } = exchange.request;
   const declaredSha256 = rule.named === undefined ? declaredChecksum(headers) : null;
   const store = exchange.surface.store();
-  if (rule.kind.rule === "lastWins" || findArtifact(store, target.name) === null) {
+  const existing = rule.kind.rule === "lastWins" ? null : findArtifact(store, target.name);
+  if (existing === null) {
     return receiveAndCommit({ exchange, target, rule, declaredSha256, store });
   }
+  store.vouch(existing);
   countWrite(exchange, rule.kind, "exists", 0);
   hangUpWhenLong(exchange, rule.limitBytes);
   return emptyAnswer(exchange, rule.existsStatus);
@@ -66,6 +68,7 @@ async function receiveAndCommit(upload: ArtifactUpload): Promise<Answer> {
     writer: "",
   };
   try {
+    exchange.surface.status.memory.admitWrite();
     using received = await receiveBody({ exchange, name, limitBytes, facts, named });
 
     const { body } = received;

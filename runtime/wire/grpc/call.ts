@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../../base/clock.ts";
 import { Fault } from "../../base/fault.ts";
+import { bodyBytesPerSecondMin } from "../../base/limits.ts";
 import { KiB } from "../../base/units.ts";
 import { errorCodes } from "../http2/failure.ts";
 import type { Stream, StreamSink } from "../http2/stream.ts";
@@ -42,6 +43,7 @@ export class GrpcCall implements StreamSink, Call, Incoming, Replies, Gatherer {
   /** Bytes that came and were not given back to the client's windows. */
   #heldBytes = 0;
   #isRemoteEnded = false;
+  #hasAll = false;
   /** Why nothing more will come; null while it may. */
   #gone: Fault | null = null;
   #waiter: Waiter<Uint8Array | null> | null = null;
@@ -123,6 +125,27 @@ export class GrpcCall implements StreamSink, Call, Incoming, Replies, Gatherer {
     this.#refuse(new Fault("overloaded", "Cannot hold the message until it has come whole"));
   }
 
+  get isGathering(): boolean {
+    return this.#reader.heldBytes > 0;
+  }
+
+  /** Of a call with one message until it is whole; of a stream of them while its method waits for the next one. */
+  get isAwaited(): boolean {
+    if (this.#isOver || this.#isRemoteEnded || this.#hasAll) return false;
+    if (this.#hasOneMessage) return true;
+    return this.#method.shape === "clientStream" && this.#waiter !== null;
+  }
+
+  /** What came is over for the client; a method that can go on with it later is told that the client has gone. */
+  tooSlow(): void {
+    const message = `Cannot go on with the call: it brings less than ${bodyBytesPerSecondMin} bytes a second`;
+    this.#refuse(new Fault("timeout", message));
+  }
+
+  allHasCome(): void {
+    this.#hasAll = true;
+  }
+
   get #hasOneMessage(): boolean {
     const { shape } = this.#method;
     return shape === "unary" || shape === "serverStream";
@@ -188,7 +211,8 @@ export class GrpcCall implements StreamSink, Call, Incoming, Replies, Gatherer {
       this.#fail(new Fault("badRequest", "The call has no message"));
       return;
     }
-    this.#forgetMessages();
+    // It goes on counting until the call is over: the method may wait long with it.
+    this.#messages = [];
     if (this.#method.shape === "serverStream") {
       this.#runStream(this.#method.run(this, request, this));
       return;

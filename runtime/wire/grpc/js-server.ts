@@ -198,6 +198,7 @@ function messagesOf(jsCall: Readable, call: Call): Incoming {
   return {
     nextAtOnce: () => null,
     giveBack() {},
+    allHasCome() {},
     async next() {
       const gone = (cause?: unknown): Fault =>
         new Fault("clientClosed", "The client ended the call", { cause });

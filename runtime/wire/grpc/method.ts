@@ -17,6 +17,8 @@ export interface Incoming {
   next(): Promise<Uint8Array | null>;
   /** A message that has come already; null when the next one has to be waited for. */
   nextAtOnce(): Uint8Array | null;
+  /** Says that the client need send nothing more: whoever waits for its end does not wait for bytes. */
+  allHasCome(): void;
   /** Says that nobody looks at a message any more, so that its memory can be used again. */
   giveBack(message: Uint8Array): void;
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "../../base/clock.ts";
-import type { ErrorCode } from "../http2/failure.ts";
+import type { ConnectionLimit } from "../connection-limit.ts";
+import { type ErrorCode, errorCodes } from "../http2/failure.ts";
 import { encodeHeaders } from "../http2/hpack-encoder.ts";
 import type { Http2Handler } from "../http2/inbound.ts";
 import { type Http2Listener, listenHttp2 } from "../http2/listener.ts";
@@ -10,40 +11,47 @@ import type { GrpcHandler } from "./method.ts";
 import { grpcCodes } from "./status.ts";
 import { trailersOnly } from "./trailers.ts";
 
+/** `text` is JSON for `GET /up`, else a sentence. */
+export type PlainAnswer = { readonly status: number; readonly text: string };
+
 export type OwnServerOptions = {
   readonly hostname: string;
   readonly port: number;
   readonly handler: GrpcHandler;
   readonly clock: Clock;
   readonly receivedMessageBytesMax: number;
-  /**
-   * Memory for what clients may send before anybody asks. As much again may wait in messages that have not come whole,
-   * and in answers that clients do not take.
-   */
+  /** Windows: what clients may send before anybody asks. It is not held: what comes of it is counted below. */
   readonly windowBytesMax: number;
+  /** What may wait in messages that have not come whole, or that nobody has taken yet. */
+  readonly messageBytesMax: number;
+  /** What may wait in answers that clients do not take. */
+  readonly answerBytesMax: number;
   readonly onCut: (code: ErrorCode) => void;
-  /** Body of `GET /up`. */
-  readonly up: () => string;
+  /** Answer to `GET /up`. */
+  readonly up: () => PlainAnswer;
   /** PEM texts. Absent: in the clear. */
   readonly tls?: { readonly cert: string; readonly key: string };
   readonly reusePort?: boolean;
+  /** How many connections may be open, over all that share it. */
+  readonly limit?: ConnectionLimit;
 };
 
 type Host = CallHost & Pick<OwnServerOptions, "up">;
 
 /** Serves gRPC by our own HTTP/2. @throws the system's error when the port cannot be bound. */
 export function listenOwnGrpc(options: OwnServerOptions): Http2Listener {
-  const { hostname, port, clock, windowBytesMax, onCut, tls, reusePort } = options;
+  const { hostname, port, clock, windowBytesMax, answerBytesMax, onCut, tls } = options;
   return listenHttp2({
     hostname,
     port,
     clock,
     windowBytesMax,
-    queueBytesMax: windowBytesMax,
+    queueBytesMax: answerBytesMax,
     onCut,
     handler: grpcOverHttp2(options),
     tls,
-    reusePort,
+    reusePort: options.reusePort,
+    limit: options.limit,
   });
 }
 
@@ -52,21 +60,24 @@ const grpcType = /^application\/grpc(?:$|[+;\s])/i;
 
 /** What answers the streams of a port. */
 export function grpcOverHttp2(
-  options: Omit<OwnServerOptions, "hostname" | "port" | "onCut">,
+  options: Omit<
+    OwnServerOptions,
+    "hostname" | "port" | "onCut" | "windowBytesMax" | "answerBytesMax" | "limit"
+  >,
 ): Http2Handler {
-  const host = { ...options, gathering: new Gathering(options.windowBytesMax) };
+  const host = { ...options, gathering: new Gathering(options.messageBytesMax) };
   return { open: (stream) => openStream(stream, host) };
 }
 
 function openStream(stream: Stream, host: Host): StreamSink {
   const { method, path } = stream.head;
   const isProbe = (method === "GET" || method === "HEAD") && path === "/up";
-  if (isProbe) return new PlainSink(stream, 200, host.up);
+  if (isProbe) return new PlainSink(stream, host.up, jsonType);
   const why = `There is no ${method} ${path} here`;
-  if (method !== "POST") return new PlainSink(stream, method === "GET" ? 404 : 405, () => why);
+  if (method !== "POST") return plain(stream, method === "GET" ? 404 : 405, why);
   const type = headerOf(stream, "content-type");
   if (type === null || !grpcType.test(type)) {
-    return new PlainSink(stream, 415, () => "This port speaks gRPC: application/grpc");
+    return plain(stream, 415, "This port speaks gRPC: application/grpc");
   }
   const found = host.handler.methods.get(path);
   if (found === undefined) {
@@ -78,16 +89,23 @@ function openStream(stream: Stream, host: Host): StreamSink {
   return new GrpcCall({ stream, method: found, host });
 }
 
+const jsonType = "application/json";
+const textType = "text/plain; charset=utf-8";
+
+function plain(stream: Stream, status: number, text: string): PlainSink {
+  return new PlainSink(stream, () => ({ status, text }), textType);
+}
+
 /** Answers what is no call, once it has come whole. */
 class PlainSink implements StreamSink {
   readonly #stream: Stream;
-  readonly #status: number;
-  readonly #text: () => string;
+  readonly #answer: () => PlainAnswer;
+  readonly #type: string;
 
-  constructor(stream: Stream, status: number, text: () => string) {
+  constructor(stream: Stream, answer: () => PlainAnswer, type: string) {
     this.#stream = stream;
-    this.#status = status;
-    this.#text = text;
+    this.#answer = answer;
+    this.#type = type;
   }
 
   data(bytes: Uint8Array): void {
@@ -95,10 +113,11 @@ class PlainSink implements StreamSink {
   }
 
   ended(): void {
-    const body = Buffer.from(this.#text());
+    const { status, text } = this.#answer();
+    const body = Buffer.from(text);
     const block = encodeHeaders([
-      [":status", String(this.#status)],
-      ["content-type", this.#status === 200 ? "application/json" : "text/plain; charset=utf-8"],
+      [":status", String(status)],
+      ["content-type", this.#type],
       ["content-length", String(body.length)],
     ]);
     const isHead = this.#stream.head.method === "HEAD";
@@ -110,6 +129,21 @@ class PlainSink implements StreamSink {
 
   reset(): void {}
   drained(): void {}
+
+  get isAwaited(): boolean {
+    return !this.#stream.isRemoteEnded;
+  }
+
+  tooSlow(): void {
+    this.#stream.reset(errorCodes.cancel);
+  }
 }
 
-const ignored: StreamSink = { data() {}, ended() {}, reset() {}, drained() {} };
+const ignored: StreamSink = {
+  data() {},
+  ended() {},
+  reset() {},
+  drained() {},
+  isAwaited: false,
+  tooSlow() {},
+};

@@ -12,12 +12,14 @@ export const bodiesBytesMax = 8 * MiB;
  * with a chunk when it asks for the next one.
  */
 export class BodyMemory {
+  readonly #bytesMax: number;
   readonly #changed: () => void;
   #heldBytes = 0;
   #isFull = false;
 
   /** `changed` is called when `isFull` has become something else. */
-  constructor(changed: () => void) {
+  constructor(changed: () => void, bytesMax = bodiesBytesMax) {
+    this.#bytesMax = bytesMax;
     this.#changed = changed;
   }
 
@@ -33,7 +35,7 @@ export class BodyMemory {
   /** More is held, or less when `bytes` is negative. */
   hold(bytes: number): void {
     this.#heldBytes += bytes;
-    const isFull = this.#heldBytes > (this.#isFull ? bodiesBytesMax / 2 : bodiesBytesMax);
+    const isFull = this.#heldBytes > (this.#isFull ? this.#bytesMax / 2 : this.#bytesMax);
     if (isFull === this.#isFull) return;
     this.#isFull = isFull;
     this.#changed();

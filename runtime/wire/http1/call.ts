@@ -1,3 +1,4 @@
+import { ArrivalWindow } from "../../base/arrival-window.ts";
 import { Fault } from "../../base/fault.ts";
 import type { Answer } from "./answer.ts";
 import type { RequestBody } from "./body.ts";
@@ -25,6 +26,7 @@ export class Call implements HttpRequest {
   isOver = false;
   #abort: AbortController | null = null;
   #isAborted = false;
+  #rest: ArrivalWindow | null = null;
 
   constructor(head: RequestHead, body: RequestBody) {
     this.method = head.method;
@@ -42,12 +44,27 @@ export class Call implements HttpRequest {
     return this.#abort.signal;
   }
 
+  /** HTTP/1.1 goes on unless told; HTTP/1.0 ends unless told, and some of its clients (ab) wait for the end. */
+  get connectionLine(): string {
+    if (this.hangsUp) return "connection: close\r\n";
+    return this.isOld ? "connection: keep-alive\r\n" : "";
+  }
+
   /** The rest of the body will not come any more. */
   breakOff(): void {
     const bytes = this.body.receivedBytes;
     this.isBroken = true;
     this.body.stop(new Fault("clientClosed", `The body ended early, after ${bytes} bytes`));
     this.abort();
+  }
+
+  /**
+   * Whether the rest of a body that was answered without it comes too slowly: a byte now and then must not hold the
+   * connection. To be asked about once a second from the answer on.
+   */
+  isTrickle(nowMs: number, receivedBytes: number): boolean {
+    this.#rest ??= new ArrivalWindow(nowMs, receivedBytes);
+    return this.#rest.isSlow(nowMs, receivedBytes, true);
   }
 
   abort(): void {

@@ -4,6 +4,7 @@ import { type BodySource, RequestBody } from "./body.ts";
 import { BodyMemory } from "./body-memory.ts";
 import { Call } from "./call.ts";
 import { release, takeOut } from "./chunk-memory.ts";
+import type { At } from "./connection-state.ts";
 import {
   type BadHead,
   bad,
@@ -48,15 +49,6 @@ export type ConnectionHost = {
   readonly requestEnded: () => void;
 };
 
-/**
- * - idle: nothing of a request has come
- * - head: some of it has
- * - call: the handler works, or its answer is on the way, or the rest of the body is passed over
- * - linger: our side is closed, or about to be, and what still comes is dropped
- * - closed
- */
-type At = "idle" | "head" | "call" | "linger" | "closed";
-
 const continueLines = "HTTP/1.1 100 Continue\r\n\r\n";
 const tooSlow = bad(408, "The head of the request came too slowly");
 const noSource: BodySource = { bodyWanted: () => {}, memory: new BodyMemory(() => {}) };
@@ -93,6 +85,19 @@ export class Connection implements BodySource {
       done: (isDelivered) => this.#sent(isDelivered),
       turn: () => this.drained(),
     });
+  }
+
+  /** No request is under way, and nothing of one has come. */
+  get isIdle(): boolean {
+    return this.#at === "idle";
+  }
+
+  get idleSinceMs(): number {
+    return this.#sinceMs;
+  }
+
+  cut(): void {
+    this.#socket.terminate();
   }
 
   received(bytes: Buffer): void {
@@ -152,7 +157,7 @@ export class Connection implements BodySource {
         if (ageMs > headMsMax) this.#refuse(tooSlow);
         break;
       case "call":
-        this.#sweepCall(stillMs);
+        this.#sweepCall(nowMs, stillMs);
         break;
       case "linger":
         if (ageMs > lingerMsMax || stillMs > lingerSilenceMsMax) this.#socket.terminate();
@@ -170,11 +175,12 @@ export class Connection implements BodySource {
     else if (isAtOnce) this.#socket.terminate();
   }
 
-  #sweepCall(stillMs: number): void {
+  #sweepCall(nowMs: number, stillMs: number): void {
     // A handler at work has its own deadlines; it is not our business how long it takes.
     if (this.#call?.answer == null) return;
+    const isTrickle = this.#call.isOver && this.#call.isTrickle(nowMs, this.#receivedBytes);
     const stillMsMax = this.#outgoing.isBusy ? sendStallMsMax : this.#host.idleMsMax;
-    if (stillMs > stillMsMax) this.#socket.terminate();
+    if (isTrickle || stillMs > stillMsMax) this.#socket.terminate();
   }
 
   #feed(call: Call, bytes: Buffer): void {
@@ -298,7 +304,7 @@ export class Connection implements BodySource {
     call.hangsUp = this.#mustHangUp(call, answer);
     const lengthBytes = bodyLength(answer);
     const date = this.#host.date();
-    const head = writeHead(answer, { lengthBytes, connection: connectionLine(call), date });
+    const head = writeHead(answer, { lengthBytes, connection: call.connectionLine, date });
     if (!call.body.isTaken) call.body.discard();
     // Measured from here: the time that the handler took is not the client's doing.
     this.#movedMs = this.#host.clock.monotonicMs();
@@ -391,10 +397,4 @@ export class Connection implements BodySource {
     this.#sinceMs = this.#host.clock.monotonicMs();
     this.#movedMs = this.#sinceMs;
   }
-}
-
-/** HTTP/1.1 goes on unless told; HTTP/1.0 ends unless told, and some of its clients (ab) wait for the end. */
-function connectionLine({ hangsUp, isOld }: Call): string {
-  if (hangsUp) return "connection: close\r\n";
-  return isOld ? "connection: keep-alive\r\n" : "";
 }

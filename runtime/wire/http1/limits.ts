@@ -12,8 +12,8 @@ export const knownHeadBytesMax = 2 * KiB;
 /** Lines before a request line that hold nothing: RFC 9112 section 2.2 wants one to be passed over. */
 export const emptyLinesMax = 2;
 
-/** A head must be whole this long after its first byte. @source surfaces.md 1: request header 30 s. */
-export const headMsMax = 30 * second;
+/** A head must be whole this long after its first byte. @source trust.md test 20: 15 s, a look every second included. */
+export const headMsMax = 13 * second;
 
 /** An answer of which nobody takes a byte for this long is given up. @source surfaces.md 1: body I/O stall 120 s. */
 export const sendStallMsMax = 120 * second;

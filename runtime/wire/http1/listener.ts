@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../../base/clock.ts";
 import { second } from "../../base/units.ts";
+import { ConnectionLimit, shedIdle } from "../connection-limit.ts";
 import { BodyMemory } from "./body-memory.ts";
 import { Connection, type ConnectionHost, type HttpHandler } from "./connection.ts";
 import { sweepPeriodMs } from "./limits.ts";
@@ -11,6 +12,10 @@ export type ListenerOptions = {
   readonly clock: Clock;
   /** Silence between requests that ends a connection. */
   readonly idleMsMax: number;
+  /** How many connections may be open, over all that share it; as many as come unless told. */
+  readonly limit?: ConnectionLimit;
+  /** What bodies may hold together before no more of any is read; 8 MiB unless told. */
+  readonly bodyBytesMax?: number;
   /** PEM texts. Absent: plain HTTP. */
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Lets a second listener have the port too, to take over from this one. */
@@ -37,7 +42,7 @@ export function listenHttp(options: ListenerOptions): HttpListener {
   let isStopping = false;
   const memory = new BodyMemory(() => {
     for (const connection of connections) connection.balance();
-  });
+  }, options.bodyBytesMax);
   const host: ConnectionHost = {
     handler,
     memory,
@@ -61,11 +66,18 @@ export function listenHttp(options: ListenerOptions): HttpListener {
     allowHalfOpen: true,
     ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
   };
-  const listener = Bun.listen<Connection>({ ...place, socket: socketEvents(connections, host) });
+  const limit = options.limit ?? new ConnectionLimit(Number.POSITIVE_INFINITY);
+  const leaveLimit = limit.join(() => shedIdle(connections));
+  const listener = Bun.listen<Connection>({
+    ...place,
+    socket: socketEvents(connections, host, limit),
+  });
   const sweep: Timer = clock.every(sweepPeriodMs, () => {
     const nowMs = clock.monotonicMs();
     for (const connection of connections) connection.sweep(nowMs);
-    if (isStopping && connections.size === 0) sweep.cancel();
+    if (!isStopping || connections.size > 0) return;
+    sweep.cancel();
+    leaveLimit();
   });
   return {
     port: listener.port,
@@ -85,9 +97,17 @@ export function listenHttp(options: ListenerOptions): HttpListener {
 
 type Events = Bun.SocketHandler<Connection>;
 
-function socketEvents(connections: Set<Connection>, host: ConnectionHost): Events {
+function socketEvents(
+  connections: Set<Connection>,
+  host: ConnectionHost,
+  limit: ConnectionLimit,
+): Events {
   return {
     open(socket) {
+      if (!limit.enter()) {
+        socket.terminate();
+        return;
+      }
       // A small answer must not wait for the acknowledgement of the one before.
       socket.setNoDelay(true);
       const connection = new Connection(socket, host);
@@ -96,13 +116,14 @@ function socketEvents(connections: Set<Connection>, host: ConnectionHost): Event
     },
     // Without it Bun tells of a TLS connection only after its handshake, and nobody would end one that never does it.
     handshake: () => {},
-    data: (socket, bytes) => socket.data.received(bytes),
+    data: (socket, bytes) => socket.data?.received(bytes),
     drain: (socket) => socket.data?.drained(),
     end: (socket) => socket.data?.halfClosed(),
     close(socket) {
       const connection = socket.data;
       if (connection === undefined) return;
       connections.delete(connection);
+      limit.leave();
       connection.closed();
     },
     // What the system says is followed by `close`, which is all that we need to know. What the other events throw

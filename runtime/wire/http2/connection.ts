@@ -9,6 +9,7 @@ import { type Http2Handler, Inbound } from "./inbound.ts";
 import { lingerMsMax, waitingBytesMax } from "./limits.ts";
 import { Outbound } from "./outbound.ts";
 import { type Http2Socket, Outbox } from "./outbox.ts";
+import { PartWatch } from "./part-watch.ts";
 import type { SendQueue } from "./stream.ts";
 
 /** What a connection needs of its listener. */
@@ -35,6 +36,11 @@ export class Http2Connection {
   readonly #cutter: FrameCutter;
   readonly #flood: FloodGuard;
   readonly #age: ConnectionAge;
+  readonly #block = new PartWatch();
+  readonly #frame = new PartWatch();
+  /** When there was a stream the last time, and the last one there was. */
+  #usedMs: number;
+  #usedId = 0;
   #isEnded = false;
   #endedMs = 0;
   #isCorked = false;
@@ -55,6 +61,7 @@ export class Http2Connection {
     const nowMs = host.clock.monotonicMs();
     this.#flood = new FloodGuard(nowMs);
     this.#age = new ConnectionAge(nowMs);
+    this.#usedMs = nowMs;
     const { handler } = host;
     this.#in = new Inbound({ out: this.#out, flood: this.#flood, handler });
     this.#cutter = new FrameCutter(this.#in);
@@ -69,6 +76,20 @@ export class Http2Connection {
   /** Some of an answer has not gone out. */
   get isSending(): boolean {
     return this.#outbox.isBlocked || this.#out.isSending;
+  }
+
+  /** Nobody would miss it: no call is under way, and every answer has gone. */
+  get isIdle(): boolean {
+    return this.streamCount === 0 && !this.isSending && this.#in.openBlock === null;
+  }
+
+  /** As of the last sweep. */
+  get idleSinceMs(): number {
+    return this.#usedMs;
+  }
+
+  cut(): void {
+    this.#socket.terminate();
   }
 
   received(bytes: Uint8Array): void {
@@ -117,7 +138,15 @@ export class Http2Connection {
       return;
     }
     this.#flood.sweep(nowMs);
-    this.#out.sweep(nowMs);
+    const { lastId } = this.#out.streams;
+    if (this.streamCount > 0 || lastId !== this.#usedId)
+      [this.#usedMs, this.#usedId] = [nowMs, lastId];
+    const isBlockLate = this.#block.isLate(nowMs, this.#in.openBlock);
+    if (isBlockLate || this.#frame.isLate(nowMs, this.#cutter.heldFrame)) {
+      this.#socket.terminate();
+      return;
+    }
+    this.#out.sweep(nowMs, this.#isPaused);
     const due = this.#age.look(nowMs, {
       hasSettings: this.#in.hasSettings,
       progress: this.#outbox.progress,

@@ -34,6 +34,7 @@ export class FrameCutter {
   #padLeft = 0;
   #awaitsPadLength = false;
   #isInData = false;
+  #frames = 0;
   #isStopped = false;
 
   constructor(taker: FrameTaker) {
@@ -42,6 +43,11 @@ export class FrameCutter {
 
   get hasPreface(): boolean {
     return this.#prefaceAt === preface.length;
+  }
+
+  /** The number of the frame of which only a part is here; null when there is none, or its bytes are passed on. */
+  get heldFrame(): number | null {
+    return this.#held === null ? null : this.#frames;
   }
 
   /** Takes nothing any more. */
@@ -99,10 +105,12 @@ export class FrameCutter {
     const header = { lengthBytes, type, flags, streamId };
     const bodyAt = at + frameHeaderBytes;
     if (type === frameTypes.data) {
+      this.#frames += 1;
       this.#beginData(header);
       return bodyAt;
     }
     if (bytes.length - bodyAt < lengthBytes) return -1;
+    this.#frames += 1;
     this.#taker.frame(header, bytes.subarray(bodyAt, bodyAt + lengthBytes));
     return bodyAt + lengthBytes;
   }

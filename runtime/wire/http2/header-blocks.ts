@@ -29,6 +29,10 @@ export class HeaderBlocks {
     return this.#streamId !== 0;
   }
 
+  get openStreamId(): number | null {
+    return this.#streamId === 0 ? null : this.#streamId;
+  }
+
   /** The fragment must stay as it is until the block ends. */
   begin(streamId: number, isEnd: boolean, fragment: Uint8Array): void {
     this.#streamId = streamId;

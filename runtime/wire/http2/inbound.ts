@@ -31,6 +31,11 @@ export class Inbound implements FrameTaker {
   /** Frames of answers that clients have been forgiven theirs for. */
   #seenFrames = 0;
 
+  /** The stream of the header block that has begun; null when there is none. */
+  get openBlock(): number | null {
+    return this.#blocks.openStreamId;
+  }
+
   constructor(parts: { out: Outbound; flood: FloodGuard; handler: Http2Handler }) {
     this.#out = parts.out;
     this.#flood = parts.flood;

@@ -48,6 +48,8 @@ export const turnBytesMax = 2 * MiB;
 
 /** A client that connects says at once what it speaks. */
 export const prefaceMsMax = 10 * second;
+/** A header block, or a frame that is gathered, must be whole this long after it began. @source trust.md test 20. */
+export const headMsMax = 12 * second;
 /** An answer of which nobody takes a byte for this long is given up. @source surfaces.md 1: body I/O stall 120 s. */
 export const sendStallMsMax = 120 * second;
 export const sweepPeriodMs = 1 * second;

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../base/clock.ts";
+import { ConnectionLimit, shedIdle } from "../connection-limit.ts";
 import { releaseChunk } from "./chunks.ts";
 import { Http2Connection, type Http2Host } from "./connection.ts";
 import { ConnectionWindows } from "./connection-windows.ts";
@@ -22,6 +23,8 @@ export type Http2ListenOptions = {
   readonly queueBytesMax: number;
   /** A connection was cut because of its client. */
   readonly onCut: (code: ErrorCode) => void;
+  /** How many connections may be open, over all that share it; as many as come unless told. */
+  readonly limit?: ConnectionLimit | undefined;
 };
 
 export type Http2Listener = {
@@ -59,22 +62,20 @@ export function listenHttp2(options: Http2ListenOptions): Http2Listener {
     reusePort: options.reusePort ?? false,
     ...(options.tls === undefined ? {} : { tls: { ...options.tls, ALPNProtocols: alpn } }),
   };
+  const limit = options.limit ?? new ConnectionLimit(Number.POSITIVE_INFINITY);
+  const leaveLimit = limit.join(() => shedIdle(connections));
   const listener = Bun.listen<Http2Connection>({
     ...place,
     socket: handlersOf({
       host,
       connections,
       arrivals,
+      limit,
       isTls: options.tls !== undefined,
       isStopping: () => isStopping,
     }),
   });
-  const sweep: Timer = clock.every(sweepPeriodMs, () => {
-    const nowMs = clock.monotonicMs();
-    for (const connection of connections) connection.sweep(nowMs);
-    arrivals.sweep(nowMs);
-    if (isStopping && connections.size === 0 && arrivals.isEmpty) sweep.cancel();
-  });
+  sweepAll({ clock, connections, arrivals, isStopping: () => isStopping, leaveLimit });
   return {
     port: listener.port,
     get connectionCount() {
@@ -97,6 +98,26 @@ export function listenHttp2(options: Http2ListenOptions): Http2Listener {
       for (const connection of connections) connection.stop(isAtOnce);
     },
   };
+}
+
+type Swept = {
+  readonly clock: Clock;
+  readonly connections: ReadonlySet<Http2Connection>;
+  readonly arrivals: Arrivals;
+  readonly isStopping: () => boolean;
+  readonly leaveLimit: () => void;
+};
+
+/** Looks after all connections until the last one of a listener that has stopped is gone. */
+function sweepAll({ clock, connections, arrivals, isStopping, leaveLimit }: Swept): void {
+  const sweep: Timer = clock.every(sweepPeriodMs, () => {
+    const nowMs = clock.monotonicMs();
+    for (const connection of connections) connection.sweep(nowMs);
+    arrivals.sweep(nowMs);
+    if (!isStopping() || connections.size > 0 || !arrivals.isEmpty) return;
+    sweep.cancel();
+    leaveLimit();
+  });
 }
 
 /** Bun tells of a TLS connection before its handshake only when somebody wants to hear of that. */
@@ -132,6 +153,7 @@ type Events = {
   readonly host: Http2Host;
   readonly connections: Set<Http2Connection>;
   readonly arrivals: Arrivals;
+  readonly limit: ConnectionLimit;
   readonly isTls: boolean;
   readonly isStopping: () => boolean;
 };
@@ -140,6 +162,7 @@ function handlersOf({
   host,
   connections,
   arrivals,
+  limit,
   isTls,
   isStopping,
 }: Events): Bun.SocketHandler<Http2Connection> {
@@ -151,8 +174,15 @@ function handlersOf({
     // Its handshake has outlived the listener.
     if (isStopping()) connection.stop(false);
   };
+  /** Those that were closed at once, until they say so. */
+  const refused = new Set<Socket>();
   return {
     open(socket) {
+      if (!limit.enter()) {
+        refused.add(socket);
+        socket.terminate();
+        return;
+      }
       if (isTls) arrivals.add(socket, host.clock.monotonicMs());
       else begin(socket);
     },
@@ -167,6 +197,8 @@ function handlersOf({
     },
     drain: (socket) => socket.data?.drained(),
     close(socket) {
+      if (refused.delete(socket)) return;
+      limit.leave();
       arrivals.delete(socket);
       const connection = socket.data;
       if (connection === undefined) return;

@@ -3,6 +3,7 @@ import { firstWindowBytes, frameBytesMax, frameFlags, frameTypes, settingIds } f
 import { headerListBytesMax, streamsMax, streamWindowBytes } from "./limits.ts";
 import type { Outbox } from "./outbox.ts";
 import { PeerSettings } from "./peer-settings.ts";
+import { RequestWatch } from "./request-watch.ts";
 import { Sender } from "./sender.ts";
 import type { SendQueue, Stream, StreamHost } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
@@ -30,6 +31,8 @@ export class Outbound implements StreamHost {
   #receiveWindowBytes: number;
   #creditBytes = 0;
   #framesAtSweep = 0;
+  #receivedBytes = 0;
+  readonly #requests = new RequestWatch();
   #isEnded = false;
 
   constructor(parts: {
@@ -64,13 +67,21 @@ export class Outbound implements StreamHost {
     return false;
   }
 
-  /** Gives up streams whose bytes the client does not let go out. */
-  sweep(nowMs: number): void {
+  /** Gives up streams whose bytes the client does not let go out, and those whose requests come too slowly. */
+  sweep(nowMs: number, isPaused: boolean): void {
     // Streams that only wait for their turn are not stalled.
     const isStuck = this.sender.frames === this.#framesAtSweep;
     this.#framesAtSweep = this.sender.frames;
     for (const stream of this.streams.all()) {
       if (stream.isStalled(nowMs, isStuck)) this.resetStream(stream.id, errorCodes.cancel);
+    }
+    const arrivals = {
+      receivedBytes: this.#receivedBytes,
+      windowBytes: this.#receiveWindowBytes,
+      isPaused,
+    };
+    for (const stream of this.#requests.slow(nowMs, this.streams.all(), arrivals)) {
+      stream.sink?.tooSlow();
     }
   }
 
@@ -109,6 +120,7 @@ export class Outbound implements StreamHost {
 
   /** @throws ConnectionFailure "flowControlError" when the client sends more than it may on the whole connection. */
   takeFromWindow(bytes: number): void {
+    this.#receivedBytes += bytes;
     this.#receiveWindowBytes -= bytes;
     if (this.#receiveWindowBytes >= 0) return;
     const message = "The client sends more than it may";

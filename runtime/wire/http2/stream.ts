@@ -13,6 +13,10 @@ export interface StreamSink {
   reset(): void;
   /** Everything that was written has been handed to the socket. */
   drained(): void;
+  /** More of the request is waited for: the client does not wait for us. */
+  readonly isAwaited: boolean;
+  /** It was waited for too long: the request is given up. */
+  tooSlow(): void;
 }
 
 /** What a stream needs of its connection. */

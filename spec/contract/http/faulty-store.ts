@@ -21,6 +21,8 @@ export function withFaults(store: Store, faults: Faults): Store {
   };
   return {
     uploads: store.uploads,
+    contents: store.contents,
+    scrub: store.scrub,
     state: () => store.state(),
     find(name) {
       orThrow(faults.find);
@@ -42,7 +44,11 @@ export function withFaults(store: Store, faults: Faults): Store {
       orThrow(faults.commit);
       return await store.commit(change);
     },
+    vouch: (manifest) => store.vouch(manifest),
+    whyMissing: (name) => store.whyMissing(name),
+    nextToGo: (limit) => store.nextToGo(limit),
     usage: () => store.usage(),
+    condition: () => store.condition(),
     segments: () => store.segments(),
     close: () => store.close(),
   };

@@ -87,7 +87,7 @@ test("a body that has waited too long for memory is kept as a file", async () =>
   expect(Buffer.compare(Buffer.from(await got.arrayBuffer()), body)).toBe(0);
 });
 
-test("a body on disk does not stand in the way of all others while the upload memory is in use", async () => {
+test("a body on disk is kept as a file, and stands in nobody's way, while the upload memory is in use", async () => {
   const clock = new SteppedClock();
   const { server, gathering, answer } = await withWaitingUpload(clock);
   await using _ = server;
@@ -97,12 +97,29 @@ test("a body on disk does not stand in the way of all others while the upload me
   gathering.give(gathering.limitBytes);
   await eventually("it waits for the other memory", () => budget.waiting === 1);
   clock.step(budgetWaitMsMax);
-  expect((await answer).status).toBe(429);
+  expect((await answer).status).toBe(201);
   expect([gathering.usedBytes, budget.usedBytes]).toEqual([0, otherBytes]);
-  expect(largeFiles(server)).toEqual([]);
+  expect(largeFiles(server)).toHaveLength(1);
   const put = await fetch(`${server.url}${targetOf(1)}`, { method: "PUT", body: "small" });
   expect(put.status).toBe(201);
   budget.give(otherBytes);
+});
+
+test("a small body that nobody announced is refused while the upload memory is in use, and leaves no file", async () => {
+  const clock = new SteppedClock();
+  await using server = await startServer({ clock });
+  const { budget } = server;
+  expect(budget.tryTake(budget.limitBytes)).toBe(true);
+  const chunk = `7d0\r\n${"x".repeat(2_000)}\r\n0\r\n\r\n`;
+  const put = rawRequest(
+    server.port,
+    `${head(`PUT ${targetOf(0)}`, "Transfer-Encoding: chunked")}${chunk}`,
+  );
+  await eventually("it waits", () => budget.waiting === 1);
+  clock.step(budgetWaitMsMax);
+  expect((await put).status).toBe(429);
+  expect([budget.usedBytes, largeFiles(server)]).toEqual([budget.limitBytes, []]);
+  budget.give(budget.limitBytes);
 });
 
 test("a body that has changed on disk while it waited is refused, and nothing is stored", async () => {

@@ -56,6 +56,8 @@ test("/ready tells the state and what is in flight", async () => {
     grpc_inflight_requests: 0,
     recovery: null,
     reasons: [],
+    reason_codes: [],
+    degraded: [],
   });
   await using connection = await connect(server.port);
   await connection.send(head("PUT /api/cache/gradle/x?tenant_id=t", "Content-Length: 10"));

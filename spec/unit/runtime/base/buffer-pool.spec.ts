@@ -42,3 +42,20 @@ test("beyond its room a buffer is freed at once", () => {
   expect(pool.idleBytes).toBe(96 * KiB);
   expect(buffers.at(-1)?.length).toBe(0);
 });
+
+test("told to keep less it frees the rest at once, and keeps no more until it is told otherwise", () => {
+  const pool = new BufferPool(100 * KiB);
+  const buffers = [8, 16, 16, 32].map((kibibytes) => pool.take(kibibytes * KiB));
+  const lent = pool.take(16 * KiB);
+  for (const buffer of buffers) pool.give(buffer);
+  pool.keep(0.5);
+  expect(pool.idleBytes).toBeLessThanOrEqual(50 * KiB);
+  expect(pool.idleBytes).toBeGreaterThan(0);
+  pool.keep(0);
+  pool.give(lent);
+  expect(pool.idleBytes).toBe(0);
+  expect(lent.length).toBe(0);
+  pool.keep(1);
+  pool.give(pool.take(16 * KiB));
+  expect(pool.idleBytes).toBe(16 * KiB);
+});

@@ -78,6 +78,13 @@ class ShelfStore {
     }
   }
 
+  /** Ids of what was vouched for. */
+  readonly vouched: string[] = [];
+
+  vouch(manifest: Manifest): void {
+    this.vouched.push(bytesKey(manifest.id));
+  }
+
   async read(path: string): Promise<Uint8Array> {
     const body = this.#bodies.get(path);
     if (body === undefined) throw new Error("the file is gone");
@@ -111,6 +118,7 @@ test.each(["bytes", "slice", "check"] as const)(
       const own = deps(store);
       const verdict = await judgeResult(own, scope, store.put(actionId, result, way));
       expect(verdict).toBe(isThere ? "complete" : "incomplete");
+      expect(store.vouched.length).toBe(isThere ? 2 : 1);
       expect(own.budget.usedBytes).toBe(0);
     }
   },
@@ -125,6 +133,20 @@ test("a result that cannot be read is gone, and a tree that cannot be read is no
     const naming = encodeActionResult({ outputDirectories: [{ treeDigest }] });
     expect(await judgeResult(deps(store), scope, store.put(actionId, naming))).toBe("incomplete");
   }
+});
+
+test("the memory of a result is back before its tree is read, so that both never wait for each other", async () => {
+  const store = new ShelfStore();
+  const names = Array.from({ length: 100 }, (_, i) => `file ${i}`);
+  const files = names.map((name) => ({ name, digest: store.putBlob(name) }));
+  const treeDigest = store.putBlob(encodeTree({ root: { files } }), "slice");
+  const outputFiles = files.map(({ name, digest }) => ({ path: name, digest }));
+  const result = encodeActionResult({ outputFiles, outputDirectories: [{ treeDigest }] });
+  const manifest = store.put(actionId, result, "slice");
+  const limitBytes = Math.max(result.length, treeDigest.sizeBytes);
+  const budget = new ByteBudget(limitBytes, new SteppedClock());
+  expect(await judgeResult({ ...deps(store), budget }, scope, manifest)).toBe("complete");
+  expect(budget.usedBytes).toBe(0);
 });
 
 test("a failing read is thrown and gives its memory back", async () => {

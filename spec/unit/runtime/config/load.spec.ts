@@ -180,10 +180,27 @@ describe("problems", () => {
     ],
     [
       "must be less than KURA_MEMORY_SOFT",
-      { KURA_MANIFEST_CACHE_MAX_BYTES: "2900MiB", KURA_MEMORY_HARD_LIMIT_BYTES: "3900MiB" },
+      { KURA_MANIFEST_CACHE_MAX_BYTES: "2900MiB", KURA_MEMORY_HARD_LIMIT_BYTES: "4090MiB" },
     ],
-    ["must be at most KURA_UPLOAD_MEMORY_BYTES (512 MiB)", { KURA_MAX_KEYVALUE_BYTES: "1GiB" }],
+    ["90 MiB that KURA_UPLOAD_MEMORY_BYTES (512 MiB)", { KURA_MAX_KEYVALUE_BYTES: "1GiB" }],
+    [
+      "KURA_UPLOAD_MEMORY_BYTES: 512 MiB must be at most the 100 MiB between",
+      {
+        KURA_MEMORY_SOFT_LIMIT_BYTES: "2900MiB",
+        KURA_MEMORY_HARD_LIMIT_BYTES: "3000MiB",
+        KURA_UPLOAD_MEMORY_BYTES: "512MiB",
+      },
+    ],
     ["together", { KURA_UPLOAD_MEMORY_BYTES: "4GiB" }],
+    [
+      "for the program and what waits for the disk, must be less than",
+      { KURA_MEMORY_SOFT_LIMIT_BYTES: "80MiB", KURA_MEMORY_HARD_LIMIT_BYTES: "144MiB" },
+    ],
+    [
+      "which the program itself takes",
+      { KURA_MEMORY_SOFT_LIMIT_BYTES: "40MiB", KURA_MEMORY_HARD_LIMIT_BYTES: "1GiB" },
+    ],
+    ["auto, normal, constrained, critical", { KURA_MEMORY_PRESSURE_PIN: "high" }],
     [
       "must be less than KURA_FILE_DESCRIPTOR_POOL_SIZE",
       { KURA_FILE_DESCRIPTOR_POOL_SIZE: "64", KURA_SEGMENT_HANDLE_CACHE_SIZE: "64" },

@@ -1,5 +1,4 @@
 import { expect, test } from "bun:test";
-import type { Disk } from "../../../../runtime/base/disk.ts";
 import { realDisk } from "../../../../runtime/base/real-disk.ts";
 import { GiB, MiB } from "../../../../runtime/base/units.ts";
 import {
@@ -7,26 +6,7 @@ import {
   findMachine,
   findMemoryLimitBytes,
 } from "../../../../runtime/config/machine.ts";
-
-/** A disk on which only these files exist. */
-function diskWith(files: Record<string, string>): Disk {
-  return {
-    ...realDisk,
-    open(path) {
-      const text = files[path];
-      if (text === undefined) return null;
-      const bytes = new TextEncoder().encode(text);
-      return {
-        path,
-        read: (into: Uint8Array) => {
-          into.set(bytes);
-          return bytes.length;
-        },
-        close: () => {},
-      } as unknown as ReturnType<Disk["open"]>;
-    },
-  };
-}
+import { diskWith } from "../../../support/text-disk.ts";
 
 const unlimitedOfVersion1 = "9223372036854771712\n";
 

@@ -17,18 +17,22 @@ test("a node recovers, joins, serves and drains, and tells why it is not ready",
   expect([life.state, life.isReady, life.reasons()]).toEqual([
     "joining",
     false,
-    ["recovering the store: 3 of 9 bytes"],
+    [{ code: "recovering", sentence: "recovering the store: 3 of 9 bytes" }],
   ]);
   life.advance("joining");
   expect([life.state, life.isReady, life.reasons()]).toEqual([
     "joining",
     false,
-    ["joining the mesh"],
+    [{ code: "joining", sentence: "joining the mesh" }],
   ]);
   life.advance("serving");
   expect([life.state, life.isReady, life.reasons()]).toEqual(["serving", true, []]);
   life.advance("draining");
-  expect([life.state, life.isReady, life.reasons()]).toEqual(["draining", false, ["draining"]]);
+  expect([life.state, life.isReady, life.reasons()]).toEqual([
+    "draining",
+    false,
+    [{ code: "draining", sentence: "draining" }],
+  ]);
 });
 
 test("a drain that began during the recovery stays a drain when the recovery ends", () => {
@@ -41,8 +45,9 @@ test("a drain that began during the recovery stays a drain when the recovery end
 test("a store that takes no writes takes the node out of rotation until it has passed", () => {
   const life = makeLife();
   life.advance("serving");
-  life.setTrouble("the store is read-only: EIO");
-  expect([life.isReady, life.reasons()]).toEqual([false, ["the store is read-only: EIO"]]);
+  const trouble = { code: "store_read_only", sentence: "the store is read-only: EIO" } as const;
+  life.setTrouble(trouble);
+  expect([life.isReady, life.reasons()]).toEqual([false, [trouble]]);
   life.setTrouble(null);
   expect(life.isReady).toBe(true);
 });

@@ -8,6 +8,7 @@ import { findMachine } from "../../../../runtime/config/machine.ts";
 import { createLog } from "../../../../runtime/observe/log.ts";
 import { Metrics } from "../../../../runtime/observe/metrics.ts";
 import { PublicTls } from "../../../../runtime/server/public-tls.ts";
+import { ConnectionLimit } from "../../../../runtime/wire/connection-limit.ts";
 import { type Answer, noBody } from "../../../../runtime/wire/http1/answer.ts";
 import { type Authority, makeAuthority } from "../../../support/certificates.ts";
 import { makePairFolder, type PairFolder } from "../../../support/pair-folder.ts";
@@ -39,7 +40,8 @@ async function watch(): Promise<Watched> {
   const publicTls = new PublicTls({ config, disk: realDisk, clock, log, metrics });
   publicTls.load();
   const answer = (): Answer => ({ status: 200, headers: {}, body: noBody });
-  publicTls.listen({ config, clock, handler: { handle: answer, refuse: answer } });
+  const limit = new ConnectionLimit(1_000);
+  publicTls.listen({ config, clock, limit, handler: { handle: answer, refuse: answer } });
   return {
     publicTls,
     authority,

@@ -152,3 +152,50 @@ describe("a cache that turned over in vain", () => {
     expect(heldOf(cache, 20_000, 300)).toBeGreaterThan(250);
   });
 });
+
+describe("when memory is short", () => {
+  const maxBytes = 1_024 * KiB;
+  const count = 200;
+
+  function filled(): BodyCache {
+    const cache = new BodyCache(maxBytes);
+    for (let key = 0; key < count; key++) cache.put(key, rowOf(key, 4_000), body(key, 4_000));
+    return cache;
+  }
+
+  const heldKeys = (cache: BodyCache): number[] =>
+    Array.from({ length: count }, (_, key) => key).filter(
+      (key) => cache.get(key, rowOf(key, 4_000)) !== null,
+    );
+
+  test("half of the bodies stay, the newest, and no more are held than that", () => {
+    const cache = filled();
+    cache.adaptTo("constrained");
+    expect(cache.heldBytes).toBeLessThanOrEqual(maxBytes / 2);
+    expect(cache.count).toBeGreaterThan(count / 3);
+    expect(heldKeys(cache)).toContain(count - 1);
+    for (let key = 0; key < count; key++) cache.put(key, rowOf(key, 4_000), body(key, 4_000));
+    expect(cache.heldBytes).toBeLessThanOrEqual(maxBytes / 2);
+  });
+
+  test("none stay when it is critical, none come, and afterwards they come again", () => {
+    const cache = filled();
+    const handedOut = cache.get(count - 1, rowOf(count - 1, 4_000));
+    cache.adaptTo("critical");
+    cache.put(1, rowOf(1, 4_000), body(1, 4_000));
+    expect([cache.count, cache.heldBytes, heldKeys(cache)]).toEqual([0, 0, []]);
+    expect(handedOut).toEqual(body(count - 1, 4_000));
+    cache.adaptTo("normal");
+    cache.put(1, rowOf(1, 4_000), body(1, 4_000));
+    expect(heldKeys(cache)).toEqual([1]);
+  });
+
+  test("the smallest cache keeps its one chunk until it is critical", () => {
+    const cache = new BodyCache(64 * KiB);
+    cache.put(1, rowOf(1, 4_000), body(1, 4_000));
+    cache.adaptTo("constrained");
+    expect(cache.count).toBe(1);
+    cache.adaptTo("critical");
+    expect(cache.count).toBe(0);
+  });
+});

@@ -37,7 +37,7 @@ test("an id that was added is never called absent, and nearly every other one is
 test("it is filled page by page with every id of the index", async () => {
   const filter = new IdFilter(64 * MiB);
   const ids = makeIds(25_000);
-  await fillFilter(filter, pagesOf(ids), () => true);
+  await fillFilter(filter, pagesOf(ids), { isWanted: () => true });
   for (const id of ids) expect(filter.mayHold(id)).toBe(true);
   expect(makeIds(1_000).some((id) => !filter.mayHold(id))).toBe(true);
 });
@@ -48,7 +48,7 @@ test("a filter whose store was opened anew meanwhile never says that it is compl
   const maintenance = pagesOf(makeIds(15_000), () => {
     pages += 1;
   });
-  await fillFilter(filter, maintenance, () => pages < 2);
+  await fillFilter(filter, maintenance, { isWanted: () => pages < 2 });
   expect(pages).toBe(2);
   for (const id of makeIds(100)) expect(filter.mayHold(id)).toBe(true);
 });

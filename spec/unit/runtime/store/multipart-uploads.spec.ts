@@ -166,6 +166,33 @@ describe("the time of an upload", () => {
     expect(await codeOf(putPart(sim, old, 2, body(2)))).toBe("missing");
   });
 
+  test("ends for all that are over, however many, and for no other", async () => {
+    const sim = await startSim();
+    const old = Array.from({ length: 30 }, (_, i) => openUpload(sim, `old-${i}`));
+    for (const upload of old) await putPart(sim, upload, 1, body(1, 100));
+    await pass(sim, 23 * hour);
+    const young = openUpload(sim, "young");
+    await pass(sim, hour + 11 * minute);
+    expect(old.filter((upload) => isOpen(sim, upload))).toEqual([]);
+    expect([isOpen(sim, young), partFiles(sim)]).toEqual([true, []]);
+    expect(sim.store.uploads.figures()).toEqual({ activeCount: 1, partBytes: 0 });
+  });
+
+  test("that is over while nothing can be written ends later, and nothing spins until then", async () => {
+    const sim = new SimStore({ random: seededRandom(2), nextTurn: turn });
+    await sim.ready();
+    for (let i = 0; i < 30; i++) openUpload(sim, `old-${i}`);
+    await pass(sim, 23 * hour);
+    sim.calls.fail({ at: 1, kind: "indexApply", times: "forever", code: "EIO", effect: 0 });
+    await pass(sim, 2 * hour);
+    const before = sim.notes.length;
+    for (let i = 0; i < 100; i++) await turn();
+    expect([sim.notes.length - before, sim.store.uploads.figures().activeCount]).toEqual([0, 30]);
+    sim.calls.heal();
+    await pass(sim, hour);
+    expect(sim.store.uploads.figures().activeCount).toBe(0);
+  });
+
   test("goes on while the process is down, and is over at the next start", async () => {
     const sim = await startSim();
     const upload = openUpload(sim, "k");

@@ -7,10 +7,14 @@ import { StoreFiles } from "../../../../runtime/store/files.ts";
 import { GroupBuffer } from "../../../../runtime/store/group.ts";
 import { IdFilter } from "../../../../runtime/store/id-filter.ts";
 import { makeScope, nameArtifact } from "../../../../runtime/store/identity.ts";
+import { Leases } from "../../../../runtime/store/leases.ts";
 import { ManifestCache } from "../../../../runtime/store/manifest-cache.ts";
-import { GroupPlan, type Stamps, versionOfWall } from "../../../../runtime/store/plan.ts";
+import { GroupPlan, type Stamps } from "../../../../runtime/store/plan.ts";
+import { PointerAge } from "../../../../runtime/store/pointer-age.ts";
+import { ReadMarks } from "../../../../runtime/store/read-marks.ts";
 import type { Change, Outcome } from "../../../../runtime/store/store.ts";
 import { Quarantine, Tombstones } from "../../../../runtime/store/tombstones.ts";
+import { versionOfWall } from "../../../../runtime/store/version.ts";
 import { SimClock } from "../../../support/sim-clock.ts";
 import { SimDisk } from "../../../support/sim-disk.ts";
 import { SimCalls } from "../../../support/sim-disk-calls.ts";
@@ -37,9 +41,12 @@ function put(rule: "firstWins" | "lastWins", text = "body", of = name): Change {
 
 /** A committer's surroundings without a log: every group of changes is decided and published at once. */
 function makeGroups() {
+  const clock = new SimClock();
+  // The groups below are of the first seconds of 1970.
+  clock.jumpWall(-clock.wallMs());
   const disk = new SimDisk({
     calls: new SimCalls(),
-    clock: new SimClock(),
+    clock,
     random: seededRandom(1),
   });
   const files = new StoreFiles(disk, "/data");
@@ -53,6 +60,8 @@ function makeGroups() {
     tombstones: new Tombstones(),
     quarantine: new Quarantine(),
     files,
+    pointers: new PointerAge(clock, new ReadMarks(MiB)),
+    leases: new Leases({ clock, bytesMax: MiB, capacityBytes: MiB }),
   };
   const stamps: Stamps = { seq: 0, version: 0 };
   const buffer = new GroupBuffer();

@@ -16,7 +16,7 @@ import {
   recordTypes,
   rowDigest,
 } from "../../../../runtime/store/record.ts";
-import type { Manifest } from "../../../../runtime/store/store.ts";
+import { type Manifest, manifestFlags } from "../../../../runtime/store/store.ts";
 import { makeTemporaryFolder } from "../../../support/node-process.ts";
 
 const storeId = new Uint8Array(16).fill(9);
@@ -109,6 +109,60 @@ test("bytes that were handed out stay as they are while others are read", () => 
   open(row(2));
   expect(first).toEqual({ at: "bytes", bytes: new Uint8Array(bodies[0] ?? []) });
 });
+
+describe("a body that is damaged after it was checked", () => {
+  test("is believed until its file is doubted, and then checked again before it is sent", () => {
+    const { reader, open, damaged } = openReader();
+    expect(open(row(2)).at).toBe("slice");
+    const mend = flip(row(2).offsetBytes + row(2).sizeBytes);
+    try {
+      expect(open(row(2)).at).toBe("slice");
+      reader.doubt(file + 1);
+      expect(open(row(2)).at).toBe("slice");
+      reader.doubt(file);
+      expect(open(row(2)).at).toBe("damaged");
+      // What is whole in the same file is sent after a look, and believed again.
+      expect(open(row(3)).at).toBe("slice");
+      expect(damaged.map(({ id }) => id)).toEqual([row(2).id]);
+    } finally {
+      mend();
+    }
+  });
+
+  test("is not believed for a check that was under way when the file was doubted", async () => {
+    const { reader, open } = openReader();
+    const large = {
+      ...row(2),
+      file: 7,
+      offsetBytes: 0,
+      metadataBytes: 0,
+      flags: manifestFlags.large,
+    };
+    const first = open(large);
+    reader.doubt(large.file);
+    if (first.at === "check") await first.done;
+    const second = open(large);
+    expect([first.at, second.at]).toEqual(["check", "check"]);
+    if (second.at === "check") await second.done;
+    const third = open(large);
+    if (third.at === "check") await third.done;
+    expect(open(large).at).toBe("slice");
+  });
+});
+
+/** Flips a bit of the segment; returns what flips it back. */
+function flip(atBytes: number): () => void {
+  const turn = (): void => {
+    const handle = fs.openSync(files.segmentPath(file), "r+");
+    const byte = new Uint8Array(1);
+    fs.readSync(handle, byte, 0, 1, atBytes);
+    byte[0]! ^= 1;
+    fs.writeSync(handle, byte, 0, 1, atBytes);
+    fs.closeSync(handle);
+  };
+  turn();
+  return turn;
+}
 
 // Both bodies of a pair were read before, so that every cache and memo knows their places.
 describe.each([

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { seededRandom } from "../../../../runtime/base/random.ts";
-import { KiB } from "../../../../runtime/base/units.ts";
+import { KiB, MiB } from "../../../../runtime/base/units.ts";
 import { filePageBytes } from "../../../../runtime/store/format.ts";
 import { recordHeaderBytes } from "../../../../runtime/store/record.ts";
 import {
@@ -43,6 +43,15 @@ function scan(bytes: Uint8Array, segment: BuiltSegment, changes: Partial<ScanOpt
 
 const search: Partial<ScanOptions> = { onDamage: "search", checksBodies: false };
 const keysOf = (segment: BuiltSegment) => segment.records.map(({ key }) => key);
+
+test("a body that is longer than what is read at one time is told whole from torn", () => {
+  const long = buildSegment([[bodyOf(10)], [bodyOf(5 * MiB)]]);
+  expect(scan(long.bytes, long).keys).toEqual(keysOf(long));
+  const torn = Uint8Array.from(long.bytes);
+  torn[torn.length - 2 * MiB]! ^= 1;
+  expect(scan(torn, long).keys).toEqual(keysOf(long).slice(0, 1));
+  expect(scan(long.bytes.subarray(0, long.bytes.length - 1), long).keys.length).toBe(1);
+});
 
 test("a whole segment gives all its records, in order and in their places", () => {
   for (const changes of [{}, search]) {

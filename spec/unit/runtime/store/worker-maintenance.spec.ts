@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { systemClock } from "../../../../runtime/base/clock.ts";
 import { realDisk } from "../../../../runtime/base/real-disk.ts";
 import { MiB } from "../../../../runtime/base/units.ts";
 import { SqliteHome } from "../../../../runtime/store/sqlite-home.ts";
@@ -21,7 +22,7 @@ test("after a release, jobs that still waited leave the old index alone, and che
   const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), "kura-worker-"));
   const home = new SqliteHome({ disk: realDisk, dataDir, cacheBytes: MiB });
   const mark = { file: 1, offsetBytes: 4_096, chain: 0, seq: 0, version: 0, fileHigh: 1 };
-  const maintenance = new WorkerMaintenance(dataDir);
+  const maintenance = new WorkerMaintenance(dataDir, systemClock);
   let index = home.open();
   index.adopt({ storeId: new Uint8Array(16) }, mark);
   for (let round = 1; round <= 10; round++) {

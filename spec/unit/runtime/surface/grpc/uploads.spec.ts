@@ -62,6 +62,7 @@ const silence: Incoming = {
   next: () => new Promise(() => {}),
   nextAtOnce: () => null,
   giveBack() {},
+  allHasCome() {},
 };
 
 function messages(list: readonly WriteMessage[]): Incoming {
@@ -69,6 +70,7 @@ function messages(list: readonly WriteMessage[]): Incoming {
   return {
     nextAtOnce: () => null,
     giveBack() {},
+    allHasCome() {},
     next: () => {
       const message = rest.shift();
       return message === undefined ? new Promise(() => {}) : Promise.resolve(message);
@@ -148,7 +150,10 @@ test("what is left is lent once, and to nobody who says that more came", async (
 test.each([100, 64 * KiB, 200 * KiB, 1 * MiB, 3 * MiB])(
   "a blob of %d bytes is the same by way of memory, of a file, and of both",
   async (sizeBytes) => {
-    await using bench = await setUp({ KURA_UPLOAD_MEMORY_BYTES: "4MiB" });
+    await using bench = await setUp({
+      KURA_UPLOAD_MEMORY_BYTES: "4MiB",
+      KURA_MAX_KEYVALUE_BYTES: "64KiB",
+    });
     const { server } = bench;
     const pieces = (data: Uint8Array): Uint8Array[] => {
       const cuts: Uint8Array[] = [];

@@ -39,7 +39,11 @@ function serve(method: GrpcMethod, { windowBytesMax = 1_000_000, settings = {} }
       return { code: code ?? grpcCodes.internal, message: String(error), retryAfterMs: null };
     },
   };
-  const limits = { receivedMessageBytesMax: 500_000, windowBytesMax, up: () => "{}" };
+  const limits = {
+    receivedMessageBytesMax: 500_000,
+    messageBytesMax: windowBytesMax,
+    up: () => ({ status: 200, text: "{}" }),
+  };
   const engine = makeH2Engine(grpcOverHttp2({ handler, clock, ...limits }), {
     clock,
     queueBytesMax: windowBytesMax,
@@ -180,6 +184,27 @@ describe("a method that waits for the next message hears of it when the call", (
     expect(statusOn(engine, 3)).toBe(String(grpcCodes.resourceExhausted));
     expect(seen.error).toMatchObject({ code: "clientClosed" });
   });
+});
+
+test("a message counts until its method is done with it, and half-come ones give way to it", async () => {
+  const reply = Promise.withResolvers<Uint8Array>();
+  const method: GrpcMethod = { shape: "unary", run: () => reply.promise };
+  const engine = serve(method, { windowBytesMax: 20_000 });
+  const begun = (id: number): void => {
+    engine.connection.received(h2Headers(id, callFields(path)));
+    engine.connection.received(h2Data(id, grpcMessage(Buffer.alloc(12_000)).subarray(0, 10_000)));
+  };
+  engine.connection.received(h2Call(1, path, Buffer.alloc(12_000)));
+  begun(3);
+  await turn();
+  expect(statusOn(engine, 3)).toBe(String(grpcCodes.resourceExhausted));
+  expect(statusOn(engine, 1)).toBeUndefined();
+  reply.resolve(Buffer.from("done"));
+  await turn();
+  expect(statusOn(engine, 1)).toBe("0");
+  begun(5);
+  await turn();
+  expect(statusOn(engine, 5)).toBeUndefined();
 });
 
 test("messages that nobody takes are let in up to a number", async () => {

@@ -1,0 +1,84 @@
+import { assert } from "./assert.ts";
+import type { Clock } from "./clock.ts";
+
+/** What a node does on its loop beside answering requests. */
+export const loopStepNames = ["evict", "filter", "recount", "hints", "collect"] as const;
+
+export type LoopStepName = (typeof loopStepNames)[number];
+
+/** Counts since the start of the process. */
+export type LoopStepFigures = {
+  readonly count: number;
+  readonly wallMs: number;
+  readonly longestWallMs: number;
+  /** The longest that the loop was held by a step: without what it waited for a core that others had. */
+  readonly longestHeldMs: number;
+  /** The most that a step worked: without what it waited for the disk as well. */
+  readonly longestCpuMs: number;
+  /** Steps that held it for longer than a step may. */
+  readonly longCount: number;
+};
+
+/** Of the thread of the loop, so far: how long it has waited for a core, and how long it has worked. */
+export type ThreadTimes = { readonly waitedMs: () => number; readonly cpuMs: () => number };
+
+export const noThreadTimes: ThreadTimes = { waitedMs: () => 0, cpuMs: () => 0 };
+
+type Counts = { -readonly [K in keyof LoopStepFigures]: number };
+
+/** So long may one step keep the loop from turning. */
+export const stepHeldMsMax = 10;
+
+/** Keeps how long maintenance holds the loop, by what it was. */
+export class LoopSteps {
+  readonly #clock: Clock;
+  readonly #thread: ThreadTimes;
+  readonly #figures = new Map<LoopStepName, Counts>();
+
+  constructor(clock: Clock, thread: ThreadTimes) {
+    this.#clock = clock;
+    this.#thread = thread;
+    for (const name of loopStepNames) {
+      this.#figures.set(name, {
+        count: 0,
+        wallMs: 0,
+        longestWallMs: 0,
+        longestHeldMs: 0,
+        longestCpuMs: 0,
+        longCount: 0,
+      });
+    }
+  }
+
+  of(name: LoopStepName): LoopStepFigures {
+    return this.#of(name);
+  }
+
+  #of(name: LoopStepName): Counts {
+    const figures = this.#figures.get(name);
+    assert(figures !== undefined, "every kind of step is counted");
+    return figures;
+  }
+
+  /** `step` must not wait for anything. */
+  run<T>(name: LoopStepName, step: () => T): T {
+    const { waitedMs, cpuMs } = this.#thread;
+    const waitedBeforeMs = waitedMs();
+    const startMs = this.#clock.monotonicMs();
+    const startCpuMs = cpuMs();
+    try {
+      return step();
+    } finally {
+      const workedMs = cpuMs() - startCpuMs;
+      const wallMs = this.#clock.monotonicMs() - startMs;
+      const heldMs = wallMs - (waitedMs() - waitedBeforeMs);
+      const figures = this.#of(name);
+      figures.count += 1;
+      figures.wallMs += wallMs;
+      figures.longestWallMs = Math.max(figures.longestWallMs, wallMs);
+      figures.longestHeldMs = Math.max(figures.longestHeldMs, heldMs);
+      figures.longestCpuMs = Math.max(figures.longestCpuMs, workedMs);
+      if (heldMs > stepHeldMsMax) figures.longCount += 1;
+    }
+  }
+}
