@@ -121,6 +121,8 @@ function connect(): Database {
   if (database !== null) return database;
   database = new Database(indexPath, { create: false, readwrite: true });
   database.exec("PRAGMA busy_timeout = 5000");
+  // The connection that writes leaves it to this one to sync.
+  database.exec("PRAGMA synchronous = FULL");
   return database;
 }
 

@@ -73,6 +73,10 @@ const migrations: readonly string[] = [
   ALTER TABLE upload_part ADD COLUMN file INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE upload_part ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
   `,
+  // How many transactions there were: `sqlite-home.ts` tells by it which of two states is the older one.
+  `
+  ALTER TABLE mark ADD COLUMN transactions INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 export const schemaVersion = migrations.length;

@@ -43,6 +43,7 @@ type ManifestColumns = [
   kind: number,
   flags: number,
 ];
+type StoredCounts = { walBaseSeq: number; transactions: number };
 type RowColumns = [...ManifestColumns, producer: number, scope: Uint8Array, writer: Uint8Array];
 
 /** The index on SQLite: the connection that writes. Opened and judged by `sqlite-home.ts`. */
@@ -57,6 +58,7 @@ export class SqliteIndex implements Index {
   readonly #putTombstone: Statement;
   readonly #putQuarantine: Statement;
   readonly #evict: Statement;
+  readonly #countTransaction: Statement;
   readonly #walFrames: Statement<{ log: number }>;
   readonly #beginRead: Statement;
   readonly #begin: Statement;
@@ -68,6 +70,8 @@ export class SqliteIndex implements Index {
   #walLength = 0;
   readonly #saltBytes = Buffer.alloc(4);
   #walBaseSeq: number;
+  /** Those that changed something, ever. */
+  #transactions: number;
   #lastSeq: number;
 
   constructor(database: Database, disk: Disk, path: string) {
@@ -78,7 +82,9 @@ export class SqliteIndex implements Index {
     this.#putRow = database.prepare(
       "INSERT OR REPLACE INTO artifact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
-    this.#putMark = database.prepare("INSERT OR REPLACE INTO mark VALUES (1, ?, ?, ?, ?, ?, ?, ?)");
+    this.#putMark = database.prepare(
+      "INSERT OR REPLACE INTO mark VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)",
+    );
     this.#putTombstone = database.prepare(
       `INSERT INTO tombstone VALUES (?, ?, ?, ?) ON CONFLICT (scope_hash) DO UPDATE
        SET version = excluded.version, origin = excluded.origin, seq = excluded.seq
@@ -88,6 +94,7 @@ export class SqliteIndex implements Index {
     this.#evict = database.prepare(
       "DELETE FROM artifact WHERE id = ? AND file = ? AND offset_bytes = ?",
     );
+    this.#countTransaction = database.prepare("UPDATE mark SET transactions = ?");
     // The file keeps the size that it once had: only SQLite knows how much of it counts.
     this.#walFrames = database.prepare("PRAGMA wal_checkpoint(NOOP)");
     this.#beginRead = database.prepare("BEGIN");
@@ -95,7 +102,9 @@ export class SqliteIndex implements Index {
     this.#commit = database.prepare("COMMIT");
     this.uploads = new SqliteUploadRows(database, (run) => this.#transaction(run));
     this.#lastSeq = this.mark()?.seq ?? 0;
-    this.#walBaseSeq = this.#storedWalBaseSeq();
+    const stored = this.#storedCounts();
+    this.#walBaseSeq = stored.walBaseSeq;
+    this.#transactions = stored.transactions;
     this.#walSalt = this.#readWalSalt();
   }
 
@@ -207,6 +216,7 @@ export class SqliteIndex implements Index {
     this.#wal = null;
     try {
       this.#endReading();
+      this.#database.exec("PRAGMA synchronous = FULL");
       // Without a write-ahead log and without the note of `sqlite-home.ts` the next start knows it to be whole.
       this.#database.exec("DELETE FROM meta WHERE name = 'open'");
       this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -225,6 +235,7 @@ export class SqliteIndex implements Index {
       this.#putTombstone,
       this.#putQuarantine,
       this.#evict,
+      this.#countTransaction,
       this.#walFrames,
       this.#beginRead,
       this.#begin,
@@ -271,7 +282,16 @@ export class SqliteIndex implements Index {
 
   #writeMark(mark: Mark): void {
     const { file, offsetBytes, chain, seq, version, fileHigh } = mark;
-    this.#putMark.run(file, offsetBytes, chain, seq, version, fileHigh, this.#walBaseSeq);
+    this.#putMark.run(
+      file,
+      offsetBytes,
+      chain,
+      seq,
+      version,
+      fileHigh,
+      this.#walBaseSeq,
+      this.#transactions,
+    );
   }
 
   /**
@@ -297,7 +317,9 @@ export class SqliteIndex implements Index {
       this.#endReading();
       this.#begin.run();
       try {
+        this.#transactions += 1;
         run();
+        this.#countTransaction.run(this.#transactions);
         this.#commit.run();
       } catch (error) {
         if (this.#database.inTransaction) this.#database.exec("ROLLBACK");
@@ -327,11 +349,13 @@ export class SqliteIndex implements Index {
     return count < this.#saltBytes.length ? 0 : this.#saltBytes.readUInt32BE(0);
   }
 
-  #storedWalBaseSeq(): number {
+  #storedCounts(): StoredCounts {
     const row = this.#guard(() =>
-      this.#database.query<{ base: number }, []>("SELECT wal_base_seq AS base FROM mark").get(),
+      this.#database
+        .query<StoredCounts, []>("SELECT wal_base_seq AS walBaseSeq, transactions FROM mark")
+        .get(),
     );
-    return row?.base ?? 0;
+    return row ?? { walBaseSeq: 0, transactions: 0 };
   }
 
   #guard<T>(run: () => T): T {

@@ -6,7 +6,7 @@ import path from "node:path";
 import { sha256 } from "../../../runtime/base/digest.ts";
 import { realDisk } from "../../../runtime/base/real-disk.ts";
 import { MiB } from "../../../runtime/base/units.ts";
-import type { IndexBatch, IndexHome, Mark, Row } from "../../../runtime/store/index.ts";
+import type { Index, IndexBatch, IndexHome, Mark, Row } from "../../../runtime/store/index.ts";
 import { SqliteHome } from "../../../runtime/store/sqlite-home.ts";
 import { SimCalls } from "../../support/sim-disk-calls.ts";
 import { SimIndexHome } from "../../support/sim-index.ts";
@@ -51,6 +51,15 @@ function row(key: string, changes: Partial<Row> = {}): Row {
     ...changes,
   };
 }
+
+const upload = {
+  id: sha256("upload").slice(0, 16),
+  producer: 1,
+  tenant: "a",
+  namespace: "b",
+  key: "c",
+  createdMs: 1,
+};
 
 function batch(rows: readonly Row[], changes: Partial<IndexBatch> = {}): IndexBatch {
   const seq = Math.max(0, ...rows.map((each) => each.seq));
@@ -230,6 +239,59 @@ describe("SQLite", () => {
     other.close();
     index.close();
     expect(fs.existsSync(`${databasePath}-wal`)).toBe(false);
+  });
+});
+
+describe("SQLite after a power cut", () => {
+  /** A log that was checkpointed whole, and then started anew; what it held before that is what the disk has kept. */
+  function cutAfterRestart(change: (index: Index) => void): {
+    home: IndexHome;
+    walPath: string;
+    old: Buffer;
+  } {
+    const { home, databasePath } = sqliteFolder();
+    const walPath = `${databasePath}-wal`;
+    const index = home.open();
+    index.adopt({ storeId }, firstMark);
+    for (let seq = 1; seq <= 20; seq++) index.apply(batch([row(`${seq}`, { seq })]));
+    for (let seq = 1; seq <= 20; seq++) change(index);
+    const old = fs.readFileSync(walPath);
+    const other = new Database(databasePath);
+    other.exec("PRAGMA wal_checkpoint(PASSIVE)");
+    other.close();
+    index.apply(batch([row("after", { seq: 21 })]));
+    // Ending the last connection is a checkpoint, which no power cut makes.
+    const database = fs.readFileSync(databasePath);
+    index.drop();
+    fs.writeFileSync(databasePath, database);
+    fs.rmSync(`${databasePath}-shm`, { force: true });
+    return { home, walPath, old };
+  }
+
+  test.each([1 / 4, 1 / 2, 0.9])(
+    "is damaged when %d of the log before the last one is there",
+    (share) => {
+      for (const change of [
+        (index: Index): void => index.apply(batch([row("again", { seq: 20 })])),
+        (index: Index): void => void index.evict(1, [{ id: sha256("7"), offsetBytes: 4_096 }]),
+        (index: Index): void => index.uploads.putUpload(upload),
+      ]) {
+        const { home, walPath, old } = cutAfterRestart(change);
+        fs.writeFileSync(walPath, old.subarray(0, Math.floor(share * old.length)));
+        expect(() => home.open()).toThrow(expect.objectContaining({ code: "damaged" }));
+      }
+    },
+  );
+
+  test("has everything up to its last checkpoint when the log before the last one is there, or none of it is whole", () => {
+    for (const share of [1, 0.001]) {
+      const { home, walPath, old } = cutAfterRestart((index) => void index.evict(1, []));
+      fs.writeFileSync(walPath, old.subarray(0, Math.floor(share * old.length)));
+      const index = home.open();
+      expect(index.find(sha256("20"))?.seq).toBe(20);
+      expect(index.find(sha256("after"))).toBeNull();
+      index.close();
+    }
   });
 });
 
