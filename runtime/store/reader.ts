@@ -4,9 +4,10 @@ import type { Disk, DiskFile } from "../base/disk.ts";
 import { hour, KiB, MiB } from "../base/units.ts";
 import type { MemoryTier } from "../observe/memory-tier.ts";
 import { BodyCache, cachedBodyBytesMax } from "./body-cache.ts";
+import { CheckedBodies } from "./checked-bodies.ts";
 import type { StoreFiles } from "./files.ts";
 import { filePageBytes, fileSeed } from "./format.ts";
-import { idPrefix, sameId } from "./identity.ts";
+import { sameId } from "./identity.ts";
 import { readLargeHeader } from "./large-file.ts";
 import { Lru } from "./lru.ts";
 import { decodeMetadata } from "./metadata.ts";
@@ -29,8 +30,6 @@ const readWholeBytesMax = cachedBodyBytesMax;
 const scratchBytes = 256 * KiB;
 /** A checked body is believed for this long. */
 const checkedForMs = 24 * hour;
-/** Checked bodies of segments that are remembered; the ones beyond it are checked again at their next send. */
-const checkedBodiesMax = 32_768;
 /** Files of which the scrub said that something in them is damaged; the ones beyond it are found out by their bodies. */
 const doubtedFilesMax = 4_096;
 /** Open handles of data files, unless told. */
@@ -58,8 +57,10 @@ export class Reader {
   readonly #options: ReaderOptions;
   readonly #handles: Lru<number, OpenFile>;
   readonly #bodies: BodyCache;
-  readonly #checked = new Lru<number, Checked>(checkedBodiesMax);
-  readonly #checkedLarge = new Lru<number, Checked>(checkedBodiesMax);
+  /** Bodies in segments, by their places. */
+  readonly #checked = new CheckedBodies();
+  /** Bodies with files of their own, by those. */
+  readonly #checkedLarge = new CheckedBodies();
   readonly #checking = new Map<number, Promise<void>>();
   /** When damage was found in a file: what was checked before that counts no more. */
   readonly #doubted = new Lru<number, number>(doubtedFilesMax);
@@ -179,9 +180,9 @@ export class Reader {
   #openLong(manifest: Manifest, startBytes: number, endBytes: number): Body {
     const key = placeKey(manifest);
     const nowMs = this.#options.clock.monotonicMs();
-    if (!this.#isStillGood(this.#checked.get(key), manifest, nowMs)) {
+    if (!this.#isStillGood(this.#checked.checkedMs(key, manifest), manifest, nowMs)) {
       if (this.#readBody(manifest) === null) return { at: "damaged" };
-      this.#checked.put(key, checkedAs(manifest, nowMs), 1);
+      this.#checked.put(key, manifest, nowMs);
     }
     const bodyAt = manifest.offsetBytes + recordHeaderBytes + manifest.metadataBytes;
     return this.#slice(manifest, bodyAt + startBytes, bodyAt + endBytes);
@@ -189,16 +190,17 @@ export class Reader {
 
   #openLarge(manifest: Manifest, startBytes: number, endBytes: number): Body {
     const nowMs = this.#options.clock.monotonicMs();
-    if (!this.#isStillGood(this.#checkedLarge.get(manifest.file), manifest, nowMs)) {
+    const checkedMs = this.#checkedLarge.checkedMs(manifest.file, manifest);
+    if (!this.#isStillGood(checkedMs, manifest, nowMs)) {
       return { at: "check", done: this.#checkLarge(manifest) };
     }
     return this.#slice(manifest, filePageBytes + startBytes, filePageBytes + endBytes);
   }
 
-  #isStillGood(checked: Checked | undefined, row: Manifest, nowMs: number): boolean {
-    if (!isStillGood(checked, row, nowMs)) return false;
-    const doubtedMs = this.#doubted.get(row.file);
-    return doubtedMs === undefined || checked.atMs > doubtedMs;
+  #isStillGood(checkedMs: number | null, { file }: Manifest, nowMs: number): boolean {
+    if (checkedMs === null || nowMs - checkedMs > checkedForMs) return false;
+    const doubtedMs = this.#doubted.get(file);
+    return doubtedMs === undefined || checkedMs > doubtedMs;
   }
 
   /** One check for all that wait for the same file. */
@@ -217,7 +219,7 @@ export class Reader {
     const isWhole = await checkLarge(files.largePath(manifest.file), manifest);
     if (this.#isClosed) return;
     if (isWhole) {
-      this.#checkedLarge.put(manifest.file, checkedAs(manifest, startedMs), 1);
+      this.#checkedLarge.put(manifest.file, manifest, startedMs);
     } else this.#damaged(manifest);
   }
 
@@ -270,37 +272,6 @@ export class Reader {
 function largeAttributes(manifest: Manifest, { file }: OpenFile): Attributes | null {
   const header = readLargeHeader(file);
   return header !== null && sameId(header.id, manifest.id) ? header.metadata.attributes : null;
-}
-
-/**
- * What a body was checked as, and when: a row that was damaged in the index may name a place that was checked for
- * another, or more of it. Numbers only, so that the answer to a request is not kept by it.
- */
-type Checked = {
-  readonly atMs: number;
-  readonly idPrefix: number;
-  readonly digest: number;
-  readonly sizeBytes: number;
-  readonly metadataBytes: number;
-};
-
-function checkedAs({ id, digest, sizeBytes, metadataBytes }: Manifest, atMs: number): Checked {
-  return { atMs, idPrefix: idPrefix(id), digest, sizeBytes, metadataBytes };
-}
-
-function isStillGood(
-  checked: Checked | undefined,
-  row: Manifest,
-  nowMs: number,
-): checked is Checked {
-  return (
-    checked !== undefined &&
-    nowMs - checked.atMs <= checkedForMs &&
-    checked.digest === row.digest &&
-    checked.sizeBytes === row.sizeBytes &&
-    checked.metadataBytes === row.metadataBytes &&
-    checked.idPrefix === idPrefix(row.id)
-  );
 }
 
 /** A place as one number: segments stay below 2^28 bytes, so that 2^25 files can be told apart. */
