@@ -1,7 +1,8 @@
 /**
  * Runs the specs of a tier: `test.ts fast|ci|long [part of a path]`. The tier is the ending of the file:
  * `x.spec.ts` is fast, `x.ci.spec.ts` is ci (which runs fast too), `x.long.spec.ts` is long (which runs alone).
- * A file whose first line starts with `// heavy` runs while nothing else does.
+ * A file whose first line starts with `// heavy` runs while nothing else does; one that starts with `// slow` is among the
+ * first to begin, so that nobody waits for it at the end.
  *
  * Every file is a process of its own: a file that hangs or crashes costs its own result and no other, and one file's
  * leftovers cannot reach the next. The last line is always "N passed, N failed".
@@ -23,20 +24,28 @@ const filesAtOnceMax = 2;
 const fileMsMax: Record<Tier, number> = { fast: 3 * minute, ci: 20 * minute, long: 24 * hour };
 const testMsMax: Record<Tier, number> = { fast: 30 * second, ci: 10 * minute, long: 24 * hour };
 
-export type SpecFile = { readonly path: string; readonly tier: Tier; readonly isHeavy: boolean };
+export type SpecFile = {
+  readonly path: string;
+  readonly tier: Tier;
+  readonly isHeavy: boolean;
+  readonly isSlow: boolean;
+};
 
-/** The specs of a tier below `folder`, the platform canary first, since its findings explain the others. */
+/** The specs of a tier below `folder`: the platform canary, whose findings explain the others, slow ones, the others. */
 export function chooseFiles(folder: string, tier: Tier, part: string): SpecFile[] {
   const wanted: Record<Tier, Tier[]> = { fast: ["fast"], ci: ["fast", "ci"], long: ["long"] };
-  const isCanary = (file: SpecFile): boolean => path.basename(file.path) === "platform.spec.ts";
+  const turnOf = (file: SpecFile): number => {
+    if (path.basename(file.path) === "platform.spec.ts") return 0;
+    return file.isSlow ? 1 : 2;
+  };
   return fs
     .readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((name) => /\.spec\.tsx?$/.test(name))
     .map((name) => path.join(folder, name))
     .filter((name) => name.includes(part))
-    .map((name) => ({ path: name, tier: tierOf(name), isHeavy: startsHeavy(name) }))
+    .map(readSpecFile)
     .filter((file) => wanted[tier].includes(file.tier))
-    .sort((a, b) => Number(isCanary(b)) - Number(isCanary(a)) || (a.path < b.path ? -1 : 1));
+    .sort((a, b) => turnOf(a) - turnOf(b) || (a.path < b.path ? -1 : 1));
 }
 
 export function tierOf(file: string): Tier {
@@ -44,8 +53,10 @@ export function tierOf(file: string): Tier {
   return /\.long\.spec\.tsx?$/.test(file) ? "long" : "fast";
 }
 
-function startsHeavy(file: string): boolean {
-  return fs.readFileSync(file, "utf8").startsWith("// heavy");
+function readSpecFile(file: string): SpecFile {
+  const text = fs.readFileSync(file, "utf8");
+  const isHeavy = text.startsWith("// heavy");
+  return { path: file, tier: tierOf(file), isHeavy, isSlow: text.startsWith("// slow") };
 }
 
 export type RunOptions = {

@@ -1,3 +1,4 @@
+// slow: two minutes, most of which a build takes
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { second } from "../../runtime/base/units.ts";
 import { installMsMax } from "../support/client-packages.ts";

@@ -1,3 +1,4 @@
+// slow: five minutes of one core
 import { expect, test } from "bun:test";
 import { minute } from "../../runtime/base/units.ts";
 import { cutEverywhere } from "../support/sim-store-exhaustive.ts";

@@ -16,7 +16,7 @@ function runText(name: string, text: string, fileMsMax = 20 * second) {
   const file = path.join(folder, name);
   fs.writeFileSync(file, `import { expect, test, afterAll } from "bun:test";\n${text}`);
   const options = { tier: "fast", fileMsMax, workFolder: folder } as const;
-  return runFile({ path: file, tier: "fast", isHeavy: false }, options);
+  return runFile({ path: file, tier: "fast", isHeavy: false, isSlow: false }, options);
 }
 
 test("passed, failed and skipped tests are counted, and the output tells what failed", async () => {
@@ -95,6 +95,17 @@ test("the ending of a file is its tier, and ci takes the fast files too", () => 
   expect(names(chooseFiles(specs, "ci", "b.ci"))).toEqual(["b.ci.spec.ts"]);
   expect(names(chooseFiles(specs, "long", ""))).toEqual(["c.long.spec.ts"]);
   expect(chooseFiles(specs, "ci", "").filter((file) => file.isHeavy)).toHaveLength(1);
+});
+
+test("slow files are the first to begin, but for the canary", () => {
+  const specs = path.join(folder, "slow");
+  fs.mkdirSync(specs);
+  for (const name of ["a", "b", "platform"]) {
+    const firstLine = name === "b" ? "// slow: five minutes" : "";
+    fs.writeFileSync(path.join(specs, `${name}.spec.ts`), firstLine);
+  }
+  const names = chooseFiles(specs, "fast", "").map((file) => path.basename(file.path, ".spec.ts"));
+  expect(names).toEqual(["platform", "b", "a"]);
 });
 
 test("totals are read from the first element of the report alone", () => {
