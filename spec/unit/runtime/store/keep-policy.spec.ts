@@ -69,7 +69,7 @@ test("a pointer that was not used for 30 days goes even where the newest is kept
 
 test("when more is under lease than may be kept, what a client heard of last is", () => {
   const { leases, policy, row } = start();
-  const count = (0.8 * capacityBytes) / KiB;
+  const count = Math.floor((0.8 * capacityBytes) / KiB);
   for (let i = 0; i < count; i++) leases.vouch(row(i));
   expect(policy.judge(row(0), KiB)).toBe("gone");
   expect(policy.judge(row(count - 1), KiB)).toBe("leased");
