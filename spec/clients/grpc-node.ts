@@ -47,6 +47,18 @@ export async function callsOf(node: NodeProcess, code = "OK"): Promise<Record<st
   return calls;
 }
 
+/** Calls that failed, by method and code. To find nothing is no failure: a first build asks for results that nobody has. */
+export async function failedCallsOf(node: NodeProcess): Promise<Record<string, number>> {
+  const text = await (await fetch(`${node.url}/metrics`)).text();
+  const calls: Record<string, number> = {};
+  const line = /^kura_grpc_requests_total\{method="[^"]+\/(\w+)",code="(\w+)"\} (\d+)$/gm;
+  for (const [, method = "", code = "", count] of text.matchAll(line)) {
+    if (code !== "OK" && code !== "NOT_FOUND" && count !== "0")
+      calls[`${method} ${code}`] = Number(count);
+  }
+  return calls;
+}
+
 /** Removes all bodies from the data directory of a stopped node; what it knows of them stays. */
 export function removeBodies(dataDir: string): void {
   for (const folder of ["segments", "large"]) {

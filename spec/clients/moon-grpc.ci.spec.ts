@@ -8,7 +8,7 @@ import {
   expectNothingServed,
   freshWord,
 } from "./flow.ts";
-import { callsOf, grpcEngines, removeAllOf, startGrpcNode } from "./grpc-node.ts";
+import { callsOf, failedCallsOf, grpcEngines, removeAllOf, startGrpcNode } from "./grpc-node.ts";
 import { type MoonClient, type MoonCompression, makeMoonClient, moonCompressions } from "./moon.ts";
 import { startWireTap, type WireTap } from "./wire-tap.ts";
 
@@ -55,11 +55,13 @@ describe.each(sizes)("moon over gRPC with $name", ({ name, bigOutputBytes, up, d
         expect(await callsOf(node)).toMatchObject({
           FindMissingBlobs: moon.tasks,
           [up]: moon.tasks,
+          UpdateActionResult: moon.tasks,
         });
         await node.kill();
         await node.restart();
       });
 
+      expect(await failedCallsOf(node)).toEqual({});
       expectAllServed(moon.tasks, builds);
       expect(moon.wrongOutputs()).toEqual([]);
       expect(builds.warm.words).toContain("2 completed (2 cached)");
