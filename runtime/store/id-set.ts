@@ -1,16 +1,24 @@
-import { IdTable, slotsFirst } from "./id-table.ts";
+import { IdTable, slotBytes, slotsFirst } from "./id-table.ts";
 
 /** A set grows in so many parts, one at a time: no step of its growth is noticed. */
 const partCount = 16;
 
-/** Whole numbers from 1 to 2^53-1, eight bytes each and no object. Grows up to a bound, and then takes no more. */
+/**
+ * Numbers from 0 to 2^53-1 that are pieces of hashes, four bytes each and no object. Grows up to a bound, and then takes
+ * no more. Says of one in a hundred thousand that it is there though it was never added.
+ */
 export class IdSet {
   readonly #parts: IdTable[];
 
-  /** `maxBytes` is rounded down to a power of two of slots in each part; at least one block of them. */
-  constructor(maxBytes: number) {
-    const slots = 2 ** Math.floor(Math.log2(Math.max(slotsFirst, maxBytes / 8 / partCount)));
-    this.#parts = Array.from({ length: partCount }, () => new IdTable(slots));
+  /**
+   * `maxBytes` is rounded down to a power of two of slots in each part; at least one block of them. `isWhole`: as large
+   * as it gets from the start, so that what a process holds does not rise for as long as it takes to fill it.
+   */
+  constructor(maxBytes: number, isWhole = false) {
+    const wanted = Math.max(slotsFirst, maxBytes / slotBytes / partCount);
+    const slots = 2 ** Math.floor(Math.log2(wanted));
+    const make = (): IdTable => new IdTable(slots, isWhole ? slots : slotsFirst);
+    this.#parts = Array.from({ length: partCount }, make);
   }
 
   get count(): number {
@@ -25,12 +33,12 @@ export class IdSet {
   }
 
   has(key: number): boolean {
-    return this.#partOf(key).has(key);
+    return this.#partOf(key).has(shortOf(key));
   }
 
   /** False when it was there already, or when there is no room. */
   add(key: number): boolean {
-    return this.#partOf(key).add(key);
+    return this.#partOf(key).add(shortOf(key));
   }
 
   /** Bytes that `saveInto` writes. */
@@ -61,4 +69,9 @@ export class IdSet {
   #partOf(key: number): IdTable {
     return this.#parts[Math.floor(key / 4_294_967_296) % partCount]!;
   }
+}
+
+/** The lower 32 bits of a key; 0 stands for a free slot. */
+function shortOf(key: number): number {
+  return (key % 4_294_967_296) >>> 0 || 1;
 }

@@ -61,7 +61,7 @@ export class Leases {
   }
 
   vouch({ id, sizeBytes }: Pick<Manifest, "id" | "sizeBytes">): void {
-    const key = keyOf(id);
+    const key = idPrefix(id);
     const young = this.#youngest();
     if (!young.ids.add(key)) return;
     count(young, 1, sizeBytes);
@@ -75,7 +75,7 @@ export class Leases {
   /** Whether an artifact has to stay. */
   keeps(id: Uint8Array): boolean {
     this.#endOld();
-    const key = keyOf(id);
+    const key = idPrefix(id);
     let bytes = 0;
     for (const generation of this.#generations) {
       bytes += generation.bytes;
@@ -99,7 +99,7 @@ export class Leases {
   }
 
   #generationOf(id: Uint8Array): Generation | null {
-    const key = keyOf(id);
+    const key = idPrefix(id);
     for (const generation of this.#generations) if (generation.ids.has(key)) return generation;
     return null;
   }
@@ -146,9 +146,4 @@ export class Leases {
 function count(generation: Generation, artifacts: number, bytesEach: number): void {
   generation.count = Math.max(0, generation.count + artifacts);
   generation.bytes = Math.max(0, generation.bytes + artifacts * bytesEach);
-}
-
-/** Zero stands for an empty slot. */
-function keyOf(id: Uint8Array): number {
-  return idPrefix(id) + 1;
 }
