@@ -28,6 +28,9 @@ const copyWaitMs = 10 * second;
 /** After all was looked at and stayed: everything is looked at again no sooner, and each time in vain twice as late. */
 const restMs = { first: 30 * second, most: 16 * minute };
 
+/** Of the capacity: so much that is new ends the rest. */
+const restNewShare = 1 / 16;
+
 /** Leases may keep half of the capacity by the count of their bodies; with heads and what was replaced it is more. */
 const keptShareMax = 0.65;
 
@@ -74,13 +77,15 @@ export class Evictor {
   #keptBytes = 0;
   #restMs = restMs.first;
   #restEndMs = 0;
+  /** What the files that may go had when the rest began. */
+  #liveBytesAtRest = 0;
   /** The file that could not be emptied the last time. */
   #leftFile = 0;
 
   constructor(options: EvictorOptions) {
     this.#options = options;
     options.space.onShort = () => this.wake();
-    options.space.isStuck = () => this.#isResting && options.dead.count === 0;
+    options.space.isStuck = () => this.#isResting && this.#isAllStill;
   }
 
   /** The segment that is written to; 0 while there is none. */
@@ -132,16 +137,31 @@ export class Evictor {
     return space.excessBytes > 0 || garbage.mostlyDead(target.activeFile()) !== null;
   }
 
+  /** Until some time has passed, or there is something new to look at. */
   get #isResting(): boolean {
-    return this.#options.clock.monotonicMs() < this.#restEndMs;
+    if (this.#options.clock.monotonicMs() >= this.#restEndMs) return false;
+    const newBytes = this.#liveBytes - this.#liveBytesAtRest;
+    return newBytes < this.#options.space.capacityBytes * restNewShare;
+  }
+
+  /** Nothing is about to be unlinked, nor to become a file or to be given back. */
+  get #isAllStill(): boolean {
+    const { dead, space } = this.#options;
+    return dead.count === 0 && space.reservedBytes === 0;
+  }
+
+  get #liveBytes(): number {
+    const files = this.#target?.view.files;
+    return files === undefined ? 0 : files.usedBytes - files.deadBytes;
   }
 
   /** All that there is has been looked at, and nothing of it may go. */
   #rest(): void {
     this.#restEndMs = this.#options.clock.monotonicMs() + this.#restMs;
     this.#restMs = Math.min(restMs.most, this.#restMs * 2);
+    this.#liveBytesAtRest = this.#liveBytes;
     this.#keptBytes = 0;
-    if (this.#options.dead.count === 0) this.#options.space.giveUp();
+    if (this.#isAllStill) this.#options.space.giveUp();
   }
 
   async #run(): Promise<void> {
@@ -161,13 +181,13 @@ export class Evictor {
   /** Empties one file; false when there is nothing to do until something changes. */
   async #makeRoom(target: EvictionTarget): Promise<boolean> {
     const { files } = target.view;
-    const { space, dead, garbage, policy } = this.#options;
+    const { space, garbage, policy } = this.#options;
     const mostlyDead = garbage.mostlyDead(target.activeFile());
     if (mostlyDead !== null) return await this.#drain(target, mostlyDead, true);
     if (space.excessBytes <= 0) return false;
     const segment = files.oldestSegment(target.activeFile());
     const large = firstOf(files.largeByAge());
-    const isAllKept = this.#keptBytes > files.usedBytes - files.deadBytes;
+    const isAllKept = this.#keptBytes > this.#liveBytes;
     if (isAllKept && policy.spendAll()) {
       this.#keptBytes = 0;
       return true;
@@ -177,7 +197,7 @@ export class Evictor {
     const isInVain = isAllKept && !policy.isForced;
     if ((segment === null && large === null) || isInVain) {
       // What goes soon may be enough.
-      if (isInVain || dead.count === 0) this.#rest();
+      if (isInVain || this.#isAllStill) this.#rest();
       return false;
     }
     if (large !== null && (segment === null || files.ageOf(large) < segment)) {

@@ -34,6 +34,7 @@ export class PartIntake implements PartStage {
   #sizeBytes = 0;
   #crc = 0;
   #state: "open" | "closed" | "ended" = "open";
+  onRoomWait: (isWaiting: boolean) => void = () => {};
 
   constructor(options: PartIntakeOptions) {
     this.#options = options;
@@ -75,7 +76,12 @@ export class PartIntake implements PartStage {
 
   /** @throws Fault "full" when no room was made in time, "clientClosed" when the part was given up meanwhile. */
   async #takeRoom(): Promise<void> {
-    await this.#options.room.ready;
+    this.onRoomWait(true);
+    try {
+      await this.#options.room.ready;
+    } finally {
+      this.onRoomWait(false);
+    }
     if (this.#state === "open") return;
     throw new Fault("clientClosed", "The part was given up while it waited for room");
   }

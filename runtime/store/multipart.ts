@@ -29,6 +29,8 @@ export const usualUploadLimits: UploadLimits = {
 
 /** A part on its way in. It counts once `finish` has returned; after any fault, call `discard`. */
 export interface PartStage {
+  /** Told when the first `write` begins to wait for room, and when that has ended. */
+  onRoomWait: (isWaiting: boolean) => void;
   /** The first one waits while room is made. @throws Fault "full" when none was made in time. */
   write(chunk: Uint8Array): Promise<void>;
   /**

@@ -3,6 +3,7 @@ import type { Disk } from "../base/disk.ts";
 import { Fault } from "../base/fault.ts";
 import { MiB, second } from "../base/units.ts";
 import type { StoreFiles } from "./files.ts";
+import { OpenEnded } from "./open-ended.ts";
 import { WriteRate } from "./write-rate.ts";
 
 /** Free space that puts leave alone, so that SQLite never meets a full disk first. */
@@ -12,6 +13,8 @@ const freeForCleansBytes = 1 * MiB;
 /** Room is made ahead for what is written in this time, but not for more than this share of the capacity. */
 const aheadMs = 15 * second;
 const aheadShareMax = 1 / 8;
+/** Of the capacity, bodies of unknown length hold this share before they go on one by one. */
+const openEndedShare = 1 / 4;
 /** A put waits this long for room while room is being made. */
 export const roomWaitMsMax = 30 * second;
 
@@ -19,7 +22,12 @@ export const roomWaitMsMax = 30 * second;
 export type Reservation = { shrink(bytes: number): void; giveBack(): void };
 
 /** Room that may have to be waited for. Cancelled, it is given back as soon as it would be there. */
-export type Take = { readonly room: Promise<Reservation>; cancel(): void };
+export type Take = {
+  readonly room: Promise<Reservation>;
+  /** False when it, or its refusal, was there at once. */
+  readonly isAwaited: boolean;
+  cancel(): void;
+};
 
 type Waiter = { readonly bytes: number; settle: (end: Reservation | Fault) => void };
 
@@ -37,6 +45,7 @@ export class Space {
   readonly #options: SpaceOptions;
   readonly #waiters: Waiter[] = [];
   readonly #rate: WriteRate;
+  readonly openEnded: OpenEnded;
   #reservedBytes = 0;
   #partBytes = 0;
   #wantedBytes = 0;
@@ -55,6 +64,13 @@ export class Space {
   constructor(options: SpaceOptions) {
     this.#options = options;
     this.#rate = new WriteRate(options.clock);
+    this.openEnded = new OpenEnded({
+      clock: options.clock,
+      bytesMax: Math.max(0, options.capacityBytes - options.segmentBytes) * openEndedShare,
+      waitMsMax: roomWaitMsMax,
+      take: (bytes, isFirst) => this.take(bytes, isFirst),
+      noRoom: (bytes) => this.noRoom(bytes),
+    });
     options.files.onFreed = () => this.#freed();
   }
 
@@ -65,6 +81,11 @@ export class Space {
   /** Bytes of all data files, those that only wait to be unlinked too, and of uploads that were announced. */
   get usedBytes(): number {
     return this.#options.files.usedBytes + this.#reservedBytes + this.#partBytes;
+  }
+
+  /** Of uploads that are on their way: it becomes files, which may go, or is given back. */
+  get reservedBytes(): number {
+    return this.#reservedBytes;
   }
 
   /** Those who wait for room; all of the committer's count as one. */
@@ -163,16 +184,18 @@ export class Space {
   }
 
   /**
-   * Reserves room, waiting until it was made.
+   * Reserves room, waiting until it was made. `isFirst`: before all who wait already, since what it holds is what they
+   * wait for.
    * @throws Fault "full" when it was not made in time, or cannot be.
    */
-  take(bytes: number): Take {
-    if (this.hasRoom(bytes)) return taken(Promise.resolve(this.#reserve(bytes)));
+  take(bytes: number, isFirst = false): Take {
+    const hasRoom = isFirst ? this.usedBytes + bytes <= this.capacityBytes : this.hasRoom(bytes);
+    if (hasRoom) return taken(Promise.resolve(this.#reserve(bytes)));
     if (this.isStuck()) {
       this.onShort();
       return taken(Promise.reject(this.noRoom(bytes)));
     }
-    return this.#wait(bytes);
+    return this.#wait(bytes, isFirst);
   }
 
   /** What the committer waits for; 0 when it does not wait. */
@@ -205,7 +228,7 @@ export class Space {
     );
   }
 
-  #wait(bytes: number): Take {
+  #wait(bytes: number, isFirst: boolean): Take {
     const { promise: room, resolve, reject } = Promise.withResolvers<Reservation>();
     const leave = (): void => {
       const place = this.#waiters.indexOf(waiter);
@@ -222,11 +245,13 @@ export class Space {
         else resolve(end);
       },
     };
-    this.#waiters.push(waiter);
+    if (isFirst) this.#waiters.unshift(waiter);
+    else this.#waiters.push(waiter);
     this.waits += 1;
     this.onShort();
     return {
       room,
+      isAwaited: true,
       cancel: () => {
         // Whoever gave up does not listen any more.
         room.then((reservation) => reservation.giveBack()).catch(() => {});
@@ -275,6 +300,7 @@ export class Space {
 function taken(room: Promise<Reservation>): Take {
   return {
     room,
+    isAwaited: false,
     cancel: () => {
       room.then((reservation) => reservation.giveBack()).catch(() => {});
     },

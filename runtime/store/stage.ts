@@ -7,6 +7,7 @@ import type { StoreFiles } from "./files.ts";
 import { filePageBytes, fileSeed } from "./format.ts";
 import { type ArtifactName, producers } from "./identity.ts";
 import { encodeLargeHeader, largeDigest, PieceCrcs } from "./large-file.ts";
+import type { OpenEndedBody } from "./open-ended.ts";
 import { refuseScratch } from "./scratch.ts";
 import type { Reservation, Space, Take } from "./space.ts";
 import type { StageFile, StageFiles } from "./stage-file.ts";
@@ -44,12 +45,15 @@ export class LargeStage implements Stage {
   #roomEndBytes = 0;
   /** Room that is waited for. */
   #taking: Take | null = null;
+  /** Of a body of unknown length. */
+  readonly #openEnded: OpenEndedBody | null;
   #unsyncedBytes = 0;
   /** A sync under way; one that failed stays, for whoever waits for it next. */
   #syncing: Promise<void> | null = null;
   /** Held of the scratch space, until the body is stored or its file is gone. */
   #scratchBytes = 0;
   #state: "open" | "finished" | "discarded" = "open";
+  onRoomWait: (isWaiting: boolean) => void = () => {};
 
   constructor(options: StageOptions) {
     const refusal = options.space.refusePut(options.expectedBytes);
@@ -57,6 +61,7 @@ export class LargeStage implements Stage {
     this.#options = options;
     this.#waits = new DiskWaits(options.stalls);
     this.#takeScratch(options.expectedBytes);
+    this.#openEnded = options.expectedBytes > 0 ? null : options.space.openEnded.begin();
     this.#number = options.files.takeNumber();
     this.#file = this.#create();
     this.#seed = fileSeed(options.storeId, this.#number);
@@ -76,6 +81,13 @@ export class LargeStage implements Stage {
     this.#unsyncedBytes += chunk.length;
     this.#options.files.unsynced.note(chunk.length);
     if (this.#options.files.unsynced.isDue(this.#unsyncedBytes)) await this.#syncBehind();
+  }
+
+  endIntake(): void {
+    // Of a body of known length all was meant for what has come.
+    if (this.#openEnded === null) return;
+    this.#openEnded.end();
+    this.#room?.giveBack();
   }
 
   async finish(name: ArtifactName, facts: BodyFacts): Promise<StagedBody> {
@@ -117,6 +129,7 @@ export class LargeStage implements Stage {
     this.#file.close();
     files.setLargeBytes(this.#number, filePageBytes + sizeBytes + table.length);
     this.#room?.giveBack();
+    this.#openEnded?.end();
     this.#giveScratch();
     return { file: this.#number, sizeBytes, digest };
   }
@@ -171,6 +184,7 @@ export class LargeStage implements Stage {
       if (isOpen) this.#file.close();
       this.#room?.giveBack();
       this.#options.files.removeLarge(this.#number);
+      this.#openEnded?.end();
       // Not before the file is gone: one that cannot be removed goes on counting.
       this.#giveScratch();
     });
@@ -215,10 +229,17 @@ export class LargeStage implements Stage {
     this.#room?.giveBack();
     this.#room = null;
     const stepBytes = Math.min(spaceStepBytes, Math.floor(space.capacityBytes / stepsMin));
-    const refusal = space.refusePut(expectedBytes > 0 ? expectedBytes : stepBytes);
+    const bytes = expectedBytes > 0 ? expectedBytes : stepBytes;
+    const refusal = space.refusePut(bytes);
     if (refusal !== null) throw refusal;
-    this.#taking = space.take(expectedBytes > 0 ? expectedBytes : stepBytes);
-    this.#room = await this.#taking.room;
+    const taking = this.#openEnded?.take(bytes) ?? space.take(bytes);
+    this.#taking = taking;
+    if (taking.isAwaited) this.onRoomWait(true);
+    try {
+      this.#room = await taking.room;
+    } finally {
+      if (taking.isAwaited) this.onRoomWait(false);
+    }
     this.#taking = null;
     if (this.#state !== "open") {
       this.#room.giveBack();

@@ -117,7 +117,11 @@ export type Body =
 export interface Stage {
   /** Bytes taken so far. */
   readonly sizeBytes: number;
+  /** Told when `write` begins to wait for room, and when that has ended. */
+  onRoomWait: (isWaiting: boolean) => void;
   write(chunk: Uint8Array): Promise<void>;
+  /** Nothing more comes, though it may be a while until `finish` or `readBack`: room that was meant for more is let go. */
+  endIntake(): void;
   /** Ends the body and makes file and folder durable. Name and facts go into the first page; commit with the same. */
   finish(name: ArtifactName, facts: BodyFacts): Promise<StagedBody>;
   /** Reads back a body that turned out small (at most 1 MiB), so that it can be committed from memory. */

@@ -37,7 +37,8 @@ export class WaitingChanges {
 
   /**
    * What goes next, at most one group. Puts that have no room stay where they are, and hold back the puts behind them;
-   * whatever makes room goes on.
+   * whatever makes room goes on, and so does a put whose body has its file already: until it is committed that file
+   * cannot go, so that nobody behind it would ever have room.
    */
   takeGroup(space: Space): Waiter[] {
     const taken: Waiter[] = [];
@@ -47,7 +48,7 @@ export class WaitingChanges {
     for (const waiter of this.#waiters) {
       const isOver = bytes + waiter.bytes > groupBytesMax;
       if (taken.length === groupChangesMax || (isOver && taken.length > 0)) break;
-      if (waiter.change.op === "put") {
+      if (needsRoom(waiter.change)) {
         roomBytes += roomOf(waiter);
         isHeld ||= !space.hasRoom(roomBytes);
         if (isHeld) continue;
@@ -93,6 +94,10 @@ export function roomFor(waiters: readonly Waiter[]): number {
 
 export function roomOf({ bytes }: Pick<Waiter, "bytes">): number {
   return recordHeaderBytes + metadataBytesMax + bytes + 4 * pieceCount(bytes);
+}
+
+function needsRoom(change: CommitChange): boolean {
+  return change.op === "put" && change.body instanceof Uint8Array;
 }
 
 function bodyBytesOf(change: CommitChange): number {

@@ -67,10 +67,12 @@ async function receiveStream(
   exchange: Exchange,
   limitBytes: number,
 ): Promise<void> {
+  const { body } = exchange.request;
   const watched = watchBody(exchange);
+  stage.onRoomWait = (isWaiting) => body.setAside(isWaiting);
   try {
     for (;;) {
-      const chunk = await nextChunk(exchange.request.body, watched);
+      const chunk = await nextChunk(body, watched);
       if (chunk === null) return;
       if (watched.bytes > limitBytes) throw tooLarge(watched.bytes, limitBytes);
       await stage.write(chunk);

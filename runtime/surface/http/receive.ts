@@ -136,6 +136,7 @@ async function toDisk(intake: Intake): Promise<ReceivedBody> {
   const { exchange, name, facts } = intake.upload;
   const { config } = exchange.surface;
   const stage = exchange.surface.store().stage(intake.lengthBytes ?? 0);
+  stage.onRoomWait = (isWaiting) => exchange.request.body.setAside(isWaiting);
   try {
     const wanted = wantedDigest(intake.upload);
     const hash = wanted === null ? null : startDigest(wanted.digestFunction);
@@ -146,6 +147,7 @@ async function toDisk(intake: Intake): Promise<ReceivedBody> {
     for (let chunk = await intake.next(); chunk !== null; chunk = await intake.next()) {
       await writeChunk(stage, chunk, hash);
     }
+    stage.endIntake();
     if (hash !== null && wanted !== null) checkDigest(hash.digest(), wanted);
     const isSmall = stage.sizeBytes <= config.journalBodyBytesMax;
     const inMemory = isSmall ? await readBack(intake, stage) : null;

@@ -1,5 +1,5 @@
 import { Fault } from "../../base/fault.ts";
-import type { BodyMemory } from "./body-memory.ts";
+import { BodyMemory } from "./body-memory.ts";
 import { frame } from "./chunk-memory.ts";
 import { ChunkDecoder } from "./chunks.ts";
 import { bodyQueueBytesMax } from "./limits.ts";
@@ -10,8 +10,17 @@ type Waiter = { resolve: (chunk: Uint8Array | null) => void; reject: (fault: Fau
 export type BodySource = {
   /** Somebody wants bytes: a client that waits for 100 Continue is told to go on, and reading goes on. */
   bodyWanted(): void;
+  /** Reads on or stops, as there is room. */
+  balance(): void;
   /** Where its bytes are counted while it holds them. */
   readonly memory: BodyMemory;
+};
+
+/** Of a body that is no connection's any more, or never was. */
+export const noSource: BodySource = {
+  bodyWanted: () => {},
+  balance: () => {},
+  memory: new BodyMemory(() => {}),
 };
 
 /**
@@ -38,6 +47,7 @@ export class RequestBody {
   #waiter: Waiter | null = null;
   #fault: Fault | null = null;
   #isDiscarded = false;
+  #isSetAside = false;
   /** With the reader. */
   #takenBytes = 0;
   #receivedBytes = 0;
@@ -66,7 +76,21 @@ export class RequestBody {
 
   /** More of it may be read. */
   get hasRoom(): boolean {
-    return this.isDropped || !(this.isCrowded || this.#source.memory.isFull);
+    if (this.isDropped) return true;
+    return !(this.isCrowded || this.#isSetAside || this.#source.memory.isFull);
+  }
+
+  /**
+   * Its reader waits for something that other bodies may have to bring, room on the disk say. Until that has come no more
+   * is read of it, and what has come does not count: it would keep the others from being read, and so for ever.
+   */
+  setAside(isSetAside: boolean): void {
+    if (this.#isSetAside === isSetAside) return;
+    const heldBytes = this.#heldBytes;
+    this.#hold(-heldBytes);
+    this.#isSetAside = isSetAside;
+    this.#hold(heldBytes);
+    this.#source.balance();
   }
 
   /** What comes of it is looked at by nobody. */
@@ -171,7 +195,7 @@ export class RequestBody {
   #hold(bytes: number): void {
     if (bytes === 0) return;
     this.#heldBytes += bytes;
-    this.#source.memory.hold(bytes);
+    if (!this.#isSetAside) this.#source.memory.hold(bytes);
   }
 
   #letGo(): void {

@@ -1,7 +1,7 @@
 import type { Clock } from "../../base/clock.ts";
 import { type Answer, bodyLength, closeBody, noBody, writeHead } from "./answer.ts";
-import { type BodySource, RequestBody } from "./body.ts";
-import { BodyMemory } from "./body-memory.ts";
+import { type BodySource, noSource, RequestBody } from "./body.ts";
+import type { BodyMemory } from "./body-memory.ts";
 import { Call } from "./call.ts";
 import { release, takeOut } from "./chunk-memory.ts";
 import type { At } from "./connection-state.ts";
@@ -51,8 +51,6 @@ export type ConnectionHost = {
 
 const continueLines = "HTTP/1.1 100 Continue\r\n\r\n";
 const tooSlow = bad(408, "The head of the request came too slowly");
-const noSource: BodySource = { bodyWanted: () => {}, memory: new BodyMemory(() => {}) };
-
 /** One connection: reads requests, one after the other, and sends their answers in this order. */
 export class Connection implements BodySource {
   readonly memory: BodyMemory;

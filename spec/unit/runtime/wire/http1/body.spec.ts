@@ -1,13 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { Fault } from "../../../../../runtime/base/fault.ts";
 import { KiB } from "../../../../../runtime/base/units.ts";
-import { RequestBody } from "../../../../../runtime/wire/http1/body.ts";
+import { noSource, RequestBody } from "../../../../../runtime/wire/http1/body.ts";
 import { BodyMemory } from "../../../../../runtime/wire/http1/body-memory.ts";
 import { bodyQueueBytesMax } from "../../../../../runtime/wire/http1/limits.ts";
 
 function makeBody(lengthBytes: number | null): { body: RequestBody; wishes: () => number } {
   let wishes = 0;
   const body = new RequestBody(lengthBytes, {
+    ...noSource,
     bodyWanted: () => (wishes += 1),
     memory: new BodyMemory(() => {}),
   });
@@ -113,4 +114,23 @@ describe("the queue", () => {
     }
     expect(count).toBeLessThan(bodyQueueBytesMax / 200);
   });
+});
+
+test("a body that is set aside is not read on and leaves its place to others, until it goes on", () => {
+  let balances = 0;
+  const memory = new BodyMemory(() => {}, 100);
+  const source = { ...noSource, memory, balance: () => (balances += 1) };
+  const [waiting, other] = [new RequestBody(1_000, source), new RequestBody(1_000, source)];
+  waiting.feed(Buffer.alloc(150));
+  expect([waiting.hasRoom, other.hasRoom]).toEqual([false, false]);
+  waiting.setAside(true);
+  expect([waiting.hasRoom, other.hasRoom, memory.heldBytes, balances]).toEqual([false, true, 0, 1]);
+  waiting.feed(Buffer.alloc(20));
+  expect(memory.heldBytes).toBe(0);
+  waiting.setAside(false);
+  expect([other.hasRoom, memory.heldBytes, balances]).toEqual([false, 170, 2]);
+  waiting.setAside(true);
+  waiting.stop(new Fault("clientClosed", "gone"));
+  waiting.setAside(false);
+  expect(memory.heldBytes).toBe(0);
 });

@@ -3,7 +3,7 @@ import { RequestBody } from "../../../../../runtime/wire/http1/body.ts";
 import { BodyMemory } from "../../../../../runtime/wire/http1/body-memory.ts";
 import { release } from "../../../../../runtime/wire/http1/chunk-memory.ts";
 
-const source = { bodyWanted: () => {}, memory: new BodyMemory(() => {}) };
+const source = { bodyWanted: () => {}, balance: () => {}, memory: new BodyMemory(() => {}) };
 
 /** A buffer of its own, as every read of a socket gives one. */
 function arrived(text: string): Uint8Array<ArrayBuffer> {
