@@ -140,19 +140,21 @@ export class Evictor {
   /** Until some time has passed, or there is something new to look at. */
   get #isResting(): boolean {
     if (this.#options.clock.monotonicMs() >= this.#restEndMs) return false;
+    // What went meanwhile, with a clean say, makes room for what is new.
+    this.#liveBytesAtRest = Math.min(this.#liveBytesAtRest, this.#liveBytes);
     const newBytes = this.#liveBytes - this.#liveBytesAtRest;
     return newBytes < this.#options.space.capacityBytes * restNewShare;
   }
 
-  /** Nothing is about to be unlinked, nor to become a file or to be given back. */
+  /** Nothing is about to be unlinked, nor to become a file that may go, or to be given back. */
   get #isAllStill(): boolean {
     const { dead, space } = this.#options;
-    return dead.count === 0 && space.reservedBytes === 0;
+    const wholeCount = this.#target?.view.files.wholeCount ?? 0;
+    return dead.count === 0 && space.reservedBytes === 0 && wholeCount === 0;
   }
 
   get #liveBytes(): number {
-    const files = this.#target?.view.files;
-    return files === undefined ? 0 : files.usedBytes - files.deadBytes;
+    return this.#target?.view.files.liveBytes ?? 0;
   }
 
   /** All that there is has been looked at, and nothing of it may go. */

@@ -25,6 +25,8 @@ export class StoreFiles {
   readonly #usedAt = new Map<number, number>();
   /** Large files that no record names yet. */
   readonly #arriving = new Set<number>();
+  /** Of these, the ones that are whole and wait for their record. */
+  readonly #whole = new Set<number>();
   readonly #dead = new Set<number>();
   #usedBytes = 0;
   #deadBytes = 0;
@@ -58,7 +60,7 @@ export class StoreFiles {
         this.#set(files, number, this.#disk.sizeBytes(`${this.#dataDir}/${folder}/${name}`) ?? 0);
       }
     }
-    for (const file of this.#arriving) if (!this.#large.has(file)) this.#arriving.delete(file);
+    for (const file of this.#arriving) if (!this.#large.has(file)) this.settleLarge(file);
   }
 
   segmentPath(file: number): string {
@@ -175,6 +177,24 @@ export class StoreFiles {
   /** Says that a record names this large file now, or may do so. */
   settleLarge(file: number): void {
     this.#arriving.delete(file);
+    this.#whole.delete(file);
+  }
+
+  /** Says that nothing more comes into this large file: soon a record names it, or it is gone. */
+  noteWhole(file: number): void {
+    if (this.#arriving.has(file)) this.#whole.add(file);
+  }
+
+  /** Large files that are whole and that no record names yet. */
+  get wholeCount(): number {
+    return this.#whole.size;
+  }
+
+  /** Bytes of files that a record may name: what is on its way in cannot go yet, and what is dead has gone. */
+  get liveBytes(): number {
+    let arrivingBytes = 0;
+    for (const file of this.#arriving) arrivingBytes += this.#large.get(file) ?? 0;
+    return this.#usedBytes - this.#deadBytes - arrivingBytes;
   }
 
   /** The highest number given out so far. */
@@ -245,7 +265,7 @@ export class StoreFiles {
     if (this.#dead.delete(file)) this.#deadBytes -= sizeBytes;
     files.delete(file);
     this.#usedAt.delete(file);
-    this.#arriving.delete(file);
+    this.settleLarge(file);
     this.onFreed();
   }
 }

@@ -86,6 +86,7 @@ export class LargeStage implements Stage {
   endIntake(): void {
     // Of a body of known length all was meant for what has come.
     if (this.#openEnded === null) return;
+    this.#options.files.noteWhole(this.#number);
     this.#openEnded.end();
     this.#room?.giveBack();
   }
@@ -128,6 +129,7 @@ export class LargeStage implements Stage {
     this.#state = "finished";
     this.#file.close();
     files.setLargeBytes(this.#number, filePageBytes + sizeBytes + table.length);
+    files.noteWhole(this.#number);
     this.#room?.giveBack();
     this.#openEnded?.end();
     this.#giveScratch();
@@ -183,8 +185,9 @@ export class LargeStage implements Stage {
     this.#waits.afterwards(() => {
       if (isOpen) this.#file.close();
       this.#room?.giveBack();
-      this.#options.files.removeLarge(this.#number);
+      // Whether the file goes or not: it waits for nothing more.
       this.#openEnded?.end();
+      this.#options.files.removeLarge(this.#number);
       // Not before the file is gone: one that cannot be removed goes on counting.
       this.#giveScratch();
     });

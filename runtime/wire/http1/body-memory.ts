@@ -7,6 +7,9 @@ import { MiB } from "../../base/units.ts";
  */
 export const bodiesBytesMax = 8 * MiB;
 
+/** What bodies that wait for others may hold beside that: a first read each of 64, or of 500 that came in 64 KiB. */
+export const asideBytesMax = 32 * MiB;
+
 /**
  * Bytes of bodies that have come and that nobody is done with, over all connections of a listener. A handler is done
  * with a chunk when it asks for the next one.
@@ -15,6 +18,7 @@ export class BodyMemory {
   readonly #bytesMax: number;
   readonly #changed: () => void;
   #heldBytes = 0;
+  #asideBytes = 0;
   #isFull = false;
 
   /** `changed` is called when `isFull` has become something else. */
@@ -30,6 +34,19 @@ export class BodyMemory {
   /** Nobody should read more: true from the limit on until half of it is held. */
   get isFull(): boolean {
     return this.#isFull;
+  }
+
+  /** Counts bytes that are held elsewhere; false when too many are there, and nothing is changed. */
+  moveAside(bytes: number): boolean {
+    if (this.#asideBytes + bytes > asideBytesMax) return false;
+    this.#asideBytes += bytes;
+    this.hold(-bytes);
+    return true;
+  }
+
+  /** Of what was moved aside, more is held, or less when `bytes` is negative. */
+  holdAside(bytes: number): void {
+    this.#asideBytes += bytes;
   }
 
   /** More is held, or less when `bytes` is negative. */

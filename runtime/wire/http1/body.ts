@@ -48,6 +48,8 @@ export class RequestBody {
   #fault: Fault | null = null;
   #isDiscarded = false;
   #isSetAside = false;
+  /** What it holds is counted as set aside. */
+  #isCountedAside = false;
   /** With the reader. */
   #takenBytes = 0;
   #receivedBytes = 0;
@@ -82,14 +84,18 @@ export class RequestBody {
 
   /**
    * Its reader waits for something that other bodies may have to bring, room on the disk say. Until that has come no more
-   * is read of it, and what has come does not count: it would keep the others from being read, and so for ever.
+   * is read of it, and what has come counts elsewhere: it would keep the others from being read, and so for ever.
    */
   setAside(isSetAside: boolean): void {
     if (this.#isSetAside === isSetAside) return;
-    const heldBytes = this.#heldBytes;
-    this.#hold(-heldBytes);
+    const { memory } = this.#source;
     this.#isSetAside = isSetAside;
-    this.#hold(heldBytes);
+    if (isSetAside) this.#isCountedAside = memory.moveAside(this.#heldBytes);
+    else if (this.#isCountedAside) {
+      memory.holdAside(-this.#heldBytes);
+      this.#isCountedAside = false;
+      memory.hold(this.#heldBytes);
+    }
     this.#source.balance();
   }
 
@@ -195,7 +201,8 @@ export class RequestBody {
   #hold(bytes: number): void {
     if (bytes === 0) return;
     this.#heldBytes += bytes;
-    if (!this.#isSetAside) this.#source.memory.hold(bytes);
+    if (this.#isCountedAside) this.#source.memory.holdAside(bytes);
+    else this.#source.memory.hold(bytes);
   }
 
   #letGo(): void {

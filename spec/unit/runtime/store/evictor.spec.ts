@@ -85,6 +85,28 @@ describe("writers that wait for room", () => {
     expect(run.usedBytesMost).toBeLessThanOrEqual(evictionCapacity + segmentBytes);
   });
 
+  test("are not refused while a large body is whole and not committed yet", async () => {
+    const run = await EvictionRun.start(28);
+    const { store, clock } = run.sim;
+    const [first, second] = [putOf("first"), putOf("second")];
+    const body = run.random.bytes(0.6 * evictionCapacity);
+    const stage = store.stage(body.length);
+    const written = await drive(clock, stage.write(body));
+    expect(written).not.toBeNull();
+    const next = store.stage(body.length);
+    const waiting = next.write(body).then(
+      () => "written",
+      () => "refused",
+    );
+    const staged = await drive(clock, stage.finish(first.name, first));
+    // Ten seconds in which it is neither on its way nor an artifact.
+    await run.pass(10_000);
+    await run.commit({ ...first, body: staged!.value });
+    expect((await drive(clock, waiting))?.value).toBe("written");
+    const last = await drive(clock, next.finish(second.name, second));
+    expect((await run.commit({ ...second, body: last!.value })).at).toBe("stored");
+  });
+
   test("give their turn away when they give up", async () => {
     const run = await EvictionRun.start(26);
     await run.fill("old", evictionCapacity);

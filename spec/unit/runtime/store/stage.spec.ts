@@ -125,3 +125,15 @@ test("a body of unknown length that is given up while it waits for room gives ev
   expect(await waits).toBe("given up");
   expect([space.usedBytes, space.waiting]).toEqual([before, 0]);
 });
+
+test("bodies of unknown length whose files cannot be removed leave their turn to others", async () => {
+  const { clock, calls, stage } = bench(128 * MiB, 0);
+  // A quarter of the capacity, in steps of 16 MiB.
+  const stages = Array.from({ length: 8 }, stage);
+  for (const one of stages) await drive(clock, one.write(chunk));
+  calls.fail({ at: 1, times: "forever", code: "EIO", effect: 0, kind: "remove" });
+  for (const one of stages) expect(() => one.discard()).toThrow("EIO");
+  const before = clock.monotonicMs();
+  for (const one of Array.from({ length: 8 }, stage)) await drive(clock, one.write(chunk));
+  expect(clock.monotonicMs() - before).toBeLessThan(1_000);
+});

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { Fault } from "../../../../../runtime/base/fault.ts";
 import { KiB } from "../../../../../runtime/base/units.ts";
 import { noSource, RequestBody } from "../../../../../runtime/wire/http1/body.ts";
-import { BodyMemory } from "../../../../../runtime/wire/http1/body-memory.ts";
+import { asideBytesMax, BodyMemory } from "../../../../../runtime/wire/http1/body-memory.ts";
 import { bodyQueueBytesMax } from "../../../../../runtime/wire/http1/limits.ts";
 
 function makeBody(lengthBytes: number | null): { body: RequestBody; wishes: () => number } {
@@ -133,4 +133,19 @@ test("a body that is set aside is not read on and leaves its place to others, un
   waiting.stop(new Fault("clientClosed", "gone"));
   waiting.setAside(false);
   expect(memory.heldBytes).toBe(0);
+});
+
+test("bodies that are set aside hold no more than a bound: beyond it they count with the others", () => {
+  const memory = new BodyMemory(() => {});
+  const bodies = Array.from({ length: 3 }, () => {
+    const body = new RequestBody(asideBytesMax, { ...noSource, memory });
+    body.feed(Buffer.alloc(asideBytesMax / 2));
+    body.setAside(true);
+    return body;
+  });
+  expect([memory.heldBytes, memory.isFull]).toEqual([asideBytesMax / 2, true]);
+  for (const body of bodies) body.setAside(false);
+  expect(memory.heldBytes).toBe((3 * asideBytesMax) / 2);
+  for (const body of bodies) body.stop(new Fault("clientClosed", "gone"));
+  expect([memory.heldBytes, memory.isFull]).toEqual([0, false]);
 });
