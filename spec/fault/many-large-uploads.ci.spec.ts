@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { KiB, MiB, minute } from "../../runtime/base/units.ts";
-import { startNode } from "../support/node-process.ts";
+import { projectFolder, startNode } from "../support/node-process.ts";
 
 const capacityBytes = 192 * MiB;
 const uploadersAtOnce = 24;
@@ -40,6 +40,49 @@ test.each(ways)(
     };
     await Promise.all(Array.from({ length: uploadersAtOnce }, uploader));
     expect(Object.fromEntries(statuses)).toEqual({ 201: uploads });
+  },
+  5 * minute,
+);
+
+test(
+  "many uploads over few connections of gRPC are all stored by a store that is full",
+  async () => {
+    await using node = await startNode({
+      env: { KURA_CAS_CAPACITY_BYTES: String(capacityBytes) },
+    });
+    const wish = [
+      "--operations",
+      "Write",
+      "--sizes",
+      "20MiB",
+      "--piece",
+      "1MiB",
+      "--requests",
+      "96",
+    ];
+    const load = [
+      "--concurrency",
+      "24",
+      "--connections",
+      "3",
+      "--warm-up",
+      "0s",
+      "--verify",
+      "none",
+    ];
+    const command = [
+      "dist/kura",
+      "bench",
+      "grpc",
+      "--url",
+      node.grpcUrl,
+      ...wish,
+      ...load,
+      "--json",
+    ];
+    const bench = Bun.spawn(command, { cwd: projectFolder, stdout: "pipe", stderr: "pipe" });
+    const report = JSON.parse(await new Response(bench.stdout).text()) as { warnings: string[] };
+    expect(report.warnings.filter((warning) => warning.includes("failed"))).toEqual([]);
   },
   5 * minute,
 );

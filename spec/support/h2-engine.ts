@@ -85,6 +85,8 @@ export type H2Engine = {
 export type H2EngineOptions = {
   readonly windowBytes?: number;
   readonly queueBytesMax?: number;
+  /** Of all that may be lent beyond the window; none unless told. */
+  readonly lendBytesMax?: number;
   readonly clock?: SimClock;
 };
 
@@ -96,13 +98,19 @@ export function makeH2Engine(handler: Http2Handler, options: H2EngineOptions = {
   const cuts: ErrorCode[] = [];
   const queue = new SendQueue(options.queueBytesMax ?? defaultWindowBytes);
   let takenBytes = 0;
+  const windowBytes = options.windowBytes ?? defaultWindowBytes;
   const connection = new Http2Connection(socket, {
     handler,
     clock,
     queue,
     takeWindow() {
-      takenBytes += options.windowBytes ?? defaultWindowBytes;
-      return options.windowBytes ?? defaultWindowBytes;
+      takenBytes += windowBytes;
+      return windowBytes;
+    },
+    tryLendWindow(bytes) {
+      if (takenBytes + bytes > windowBytes + (options.lendBytesMax ?? 0)) return false;
+      takenBytes += bytes;
+      return true;
     },
     giveWindow(bytes) {
       takenBytes -= bytes;
@@ -149,9 +157,13 @@ export function watchingHandler({ consumes = true, isAwaited = (): boolean => fa
 }
 
 /** An engine that watches its streams, whose client has said hello. */
-export function openH2({ consumes = true, windowBytes = 16 * 2 ** 20 } = {}) {
+export function openH2({
+  consumes = true,
+  windowBytes = defaultWindowBytes,
+  lendBytesMax = 0,
+} = {}) {
   const { handler, seen } = watchingHandler({ consumes });
-  const engine = makeH2Engine(handler, { windowBytes });
+  const engine = makeH2Engine(handler, { windowBytes, lendBytesMax });
   engine.connection.received(h2Hello());
   return { ...engine, seen };
 }

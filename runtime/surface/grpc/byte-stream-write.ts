@@ -175,6 +175,7 @@ class Write {
       const deps = { ...this.#surface, makeRoom: () => uploads.dropAll() };
       blob = await IncomingBlob.begin(deps, digest, () => this.#call.signal);
     }
+    blob.onRoomWait = (isWaiting) => this.#watched.setAside(isWaiting);
     if (compressor === "zstd") return await this.#decoded(blob);
     return new PlainBody(blob, writeOffset);
   }

@@ -51,6 +51,8 @@ export class IncomingBlob implements Disposable {
   #gather: Buffer | null = null;
   #gatheredBytes = 0;
   receivedBytes = 0;
+  /** Told when bytes that were added wait for room on the disk, and when that has ended. */
+  onRoomWait: (isWaiting: boolean) => void = () => {};
 
   private constructor(deps: IncomingDeps, digest: WireDigest) {
     this.#deps = deps;
@@ -155,6 +157,7 @@ export class IncomingBlob implements Disposable {
 
   #beginStage(): Stage {
     this.#stage = this.#makeStage();
+    this.#stage.onRoomWait = (isWaiting) => this.onRoomWait(isWaiting);
     this.#hash = startDigest(this.digest.digestFunction);
     return this.#stage;
   }

@@ -72,6 +72,11 @@ export class WatchedUpload {
     return this.#awaitedMs > this.awaitedMsMax;
   }
 
+  /** What came waits for room on the disk, which other uploads may have to make. */
+  setAside(isSetAside: boolean): void {
+    this.#incoming.setAside(isSetAside);
+  }
+
   /** From here on no message may come. Resolves when the client has ended its side, or has sent one all the same. */
   expectEnd(): Promise<void> {
     this.#incoming.allHasCome();

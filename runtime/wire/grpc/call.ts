@@ -142,6 +142,10 @@ export class GrpcCall implements StreamSink, Call, Incoming, Replies, Gatherer {
     this.#refuse(new Fault("timeout", message));
   }
 
+  setAside(isSetAside: boolean): void {
+    this.#stream.setAside(isSetAside);
+  }
+
   allHasCome(): void {
     this.#hasAll = true;
   }

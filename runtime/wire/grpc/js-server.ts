@@ -199,6 +199,7 @@ function messagesOf(jsCall: Readable, call: Call): Incoming {
     nextAtOnce: () => null,
     giveBack() {},
     allHasCome() {},
+    setAside() {},
     async next() {
       const gone = (cause?: unknown): Fault =>
         new Fault("clientClosed", "The client ended the call", { cause });

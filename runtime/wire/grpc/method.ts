@@ -19,6 +19,8 @@ export interface Incoming {
   nextAtOnce(): Uint8Array | null;
   /** Says that the client need send nothing more: whoever waits for its end does not wait for bytes. */
   allHasCome(): void;
+  /** Says that, for a while, nothing is taken until something has come that other calls may have to bring. */
+  setAside(isSetAside: boolean): void;
   /** Says that nobody looks at a message any more, so that its memory can be used again. */
   giveBack(message: Uint8Array): void;
 }

@@ -16,6 +16,13 @@ export class ConnectionWindows {
     return bytes;
   }
 
+  /** As much more for a while, beside the windows; false when memory does not allow it. */
+  tryLend(bytes: number): boolean {
+    if (this.#heldBytes + bytes > this.#bytesMax) return false;
+    this.#heldBytes += bytes;
+    return true;
+  }
+
   give(bytes: number): void {
     this.#heldBytes -= bytes;
   }

@@ -21,6 +21,8 @@ export type Http2Host = {
   /** Window of the whole connection, as far as memory allows. */
   takeWindow(): number;
   giveWindow(bytes: number): void;
+  /** More than its window, for what waits on set-aside streams; false when memory does not allow it. */
+  tryLendWindow(bytes: number): boolean;
   /** A connection was cut because of its client, by the kind of what it did. */
   cut(code: ErrorCode): void;
 };
@@ -56,6 +58,8 @@ export class Http2Connection {
       outbox: this.#outbox,
       windowBytes: this.#windowBytes,
       queue: host.queue,
+      tryLend: (bytes) => host.tryLendWindow(bytes),
+      giveLent: (bytes) => host.giveWindow(bytes),
       onWrite: () => this.#flushSoon(),
     });
     const nowMs = host.clock.monotonicMs();

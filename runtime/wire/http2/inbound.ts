@@ -145,6 +145,7 @@ export class Inbound implements FrameTaker {
     }
     stream.receivedBytes += bytes.length;
     sink.data(bytes);
+    if (stream.isSetAside) this.#out.setAside(stream);
   }
 
   dataEnds(): void {

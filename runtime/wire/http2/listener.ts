@@ -54,6 +54,7 @@ export function listenHttp2(options: Http2ListenOptions): Http2Listener {
     cut: onCut,
     takeWindow: () => windows.take(),
     giveWindow: (bytes: number) => windows.give(bytes),
+    tryLendWindow: (bytes: number) => windows.tryLend(bytes),
   };
   const place = {
     hostname,

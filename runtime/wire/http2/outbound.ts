@@ -28,6 +28,10 @@ export class Outbound implements StreamHost {
   readonly #windowBytes: number;
   /** Told of everything that waits in the outbox and was not asked for by a frame. */
   readonly #onWrite: () => void;
+  /** More than the window of the connection: see `Stream.setAside`. */
+  readonly #tryLend: (bytes: number) => boolean;
+  readonly #giveLent: (bytes: number) => void;
+  #lentBytes = 0;
   #receiveWindowBytes: number;
   #creditBytes = 0;
   #framesAtSweep = 0;
@@ -40,6 +44,8 @@ export class Outbound implements StreamHost {
     windowBytes: number;
     queue: SendQueue;
     onWrite: () => void;
+    tryLend: (bytes: number) => boolean;
+    giveLent: (bytes: number) => void;
   }) {
     this.#outbox = parts.outbox;
     this.#windowBytes = parts.windowBytes;
@@ -48,6 +54,8 @@ export class Outbound implements StreamHost {
     this.#receiveWindowBytes = parts.windowBytes;
     this.queue = parts.queue;
     this.#onWrite = parts.onWrite;
+    this.#tryLend = parts.tryLend;
+    this.#giveLent = parts.giveLent;
     this.sender = new Sender(this.#outbox, this.peer, (stream) => this.settle(stream));
   }
 
@@ -59,6 +67,7 @@ export class Outbound implements StreamHost {
   /** Nothing goes out any more. */
   end(): void {
     this.#isEnded = true;
+    this.#giveLent(this.#lentBytes);
     this.streams.abandon();
   }
 
@@ -145,8 +154,16 @@ export class Outbound implements StreamHost {
   }
 
   consumed(stream: Stream, bytes: number): void {
-    this.credit(bytes);
-    if (stream.isReset || stream.isRemoteEnded || this.#isEnded) return;
+    if (this.#isEnded) return;
+    stream.consumedBytes += bytes;
+    const paidBytes = Math.min(stream.lentBytes, bytes);
+    if (paidBytes > 0) {
+      stream.lentBytes -= paidBytes;
+      this.#lentBytes -= paidBytes;
+      this.#giveLent(paidBytes);
+    }
+    this.credit(bytes - paidBytes);
+    if (stream.isReset || stream.isRemoteEnded) return;
     stream.creditBytes += bytes;
     if (stream.creditBytes * creditParts < this.streamWindowBytes) return;
     stream.receiveWindowBytes += stream.creditBytes;
@@ -154,11 +171,25 @@ export class Outbound implements StreamHost {
     stream.creditBytes = 0;
   }
 
+  setAside(stream: Stream): void {
+    const bytes = stream.receivedBytes - stream.consumedBytes - stream.lentBytes;
+    if (bytes <= 0 || this.#isEnded || !this.#tryLend(bytes)) return;
+    stream.lentBytes += bytes;
+    this.#lentBytes += bytes;
+    this.#creditBytes += bytes;
+    // At once: there may be nothing left of the window for something more to come.
+    this.#sendCredit();
+  }
+
   /** Bytes that nobody will look at. */
   credit(bytes: number): void {
     if (this.#isEnded) return;
     this.#creditBytes += bytes;
     if (this.#creditBytes * creditParts < this.#windowBytes) return;
+    this.#sendCredit();
+  }
+
+  #sendCredit(): void {
     this.#receiveWindowBytes += this.#creditBytes;
     this.#sendWindowUpdate(0, this.#creditBytes);
     this.#creditBytes = 0;

@@ -26,6 +26,7 @@ export interface StreamHost {
   wantSend(stream: Stream): void;
   sendReset(stream: Stream, code: ErrorCode): void;
   consumed(stream: Stream, bytes: number): void;
+  setAside(stream: Stream): void;
   readonly queue: SendQueue;
   /** What a client may send on a new stream. */
   readonly streamWindowBytes: number;
@@ -60,6 +61,12 @@ export class Stream {
   /** Consumed and not yet told to the client. */
   creditBytes = 0;
   receivedBytes = 0;
+  /** Of these, the ones that somebody is done with. */
+  consumedBytes = 0;
+  /** See `setAside`. */
+  isSetAside = false;
+  /** Of what it holds of the window of its connection, what was given to the others all the same. */
+  lentBytes = 0;
   isRemoteEnded = false;
   /** The last frame has been handed to the socket. */
   isLocalEnded = false;
@@ -124,6 +131,15 @@ export class Stream {
   /** The client may send as many bytes more. */
   consume(bytes: number): void {
     this.#host.consumed(this, bytes);
+  }
+
+  /**
+   * Who reads it waits for something that other streams of the connection may have to bring, room on the disk say. What
+   * it holds of the window of the connection is lent to them meanwhile, as far as memory allows.
+   */
+  setAside(isSetAside: boolean): void {
+    this.isSetAside = isSetAside;
+    if (isSetAside) this.#host.setAside(this);
   }
 
   /** Whether so many bytes may wait to be sent, beside all that wait already. */

@@ -63,6 +63,7 @@ const silence: Incoming = {
   nextAtOnce: () => null,
   giveBack() {},
   allHasCome() {},
+  setAside() {},
 };
 
 function messages(list: readonly WriteMessage[]): Incoming {
@@ -71,6 +72,7 @@ function messages(list: readonly WriteMessage[]): Incoming {
     nextAtOnce: () => null,
     giveBack() {},
     allHasCome() {},
+    setAside() {},
     next: () => {
       const message = rest.shift();
       return message === undefined ? new Promise(() => {}) : Promise.resolve(message);

@@ -164,6 +164,53 @@ describe("the windows of a client", () => {
   });
 });
 
+describe("a stream that is set aside", () => {
+  const quarter = 2 ** 18;
+
+  /** Four streams, each of which has sent as much as it may: nothing is left of the window of the connection. */
+  function fourFull(lendBytesMax: number) {
+    const engine = openH2({ consumes: false, windowBytes: 4 * quarter, lendBytesMax });
+    for (const id of [1, 3, 5, 7]) {
+      engine.connection.received(h2Headers(id, callFields(path)));
+      engine.connection.received(h2Body(id, Buffer.alloc(quarter), { isEnd: false }));
+    }
+    expect(updates(engine, 0)).toBe(4 * quarter - 65_535);
+    return { engine, lent: () => updates(engine, 0) - (4 * quarter - 65_535) };
+  }
+
+  test("lends the others what it holds of the window of their connection, and what still comes", async () => {
+    const { engine, lent } = fourFull(4 * quarter);
+    const [first, second] = engine.seen;
+    first?.stream.setAside(true);
+    await Promise.resolve();
+    expect(lent()).toBe(quarter);
+    // It has taken some of what came, so that more comes of it.
+    first?.stream.consume(quarter / 2);
+    engine.connection.received(h2Body(1, Buffer.alloc(quarter / 4), { isEnd: false }));
+    await Promise.resolve();
+    expect(lent()).toBe(quarter + quarter / 4);
+    expect(engine.windowBytes()).toBe(4 * quarter + (3 * quarter) / 4);
+    first?.stream.setAside(false);
+    first?.stream.consume((3 * quarter) / 4);
+    expect(engine.windowBytes()).toBe(4 * quarter);
+    second?.stream.consume(quarter);
+    await Promise.resolve();
+    // All that came is given back once: of the first stream when it was lent.
+    expect(lent()).toBe(2 * quarter + quarter / 4);
+  });
+
+  test("lends nothing when there is no memory for it, and all is given back when the connection ends", async () => {
+    const { engine, lent } = fourFull(quarter);
+    for (const { stream } of engine.seen) stream.setAside(true);
+    await Promise.resolve();
+    expect(lent()).toBe(quarter);
+    engine.connection.closed();
+    expect(engine.windowBytes()).toBe(0);
+    for (const { stream } of engine.seen) stream.consume(quarter);
+    expect(engine.windowBytes()).toBe(0);
+  });
+});
+
 describe("a stream that is gone", () => {
   test("may get bytes that were on their way, however many went with it", () => {
     const engine = openH2();
