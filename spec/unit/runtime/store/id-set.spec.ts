@@ -40,6 +40,15 @@ function saved(set: IdSet): Uint8Array {
   return into.subarray(3);
 }
 
+test("a whole set is as large as it gets before anything is in it, and another one small", () => {
+  const [whole, small] = [new IdSet(256 * KiB, true), new IdSet(256 * KiB)];
+  expect(whole.savedBytes).toBeGreaterThanOrEqual(256 * KiB);
+  expect(small.savedBytes).toBeLessThan(16 * KiB);
+  const before = whole.savedBytes;
+  for (const key of keys) whole.add(key);
+  expect(whole.savedBytes).toBe(before);
+});
+
 test("a full set takes nothing more and goes on answering", () => {
   const set = new IdSet(8 * KiB);
   let taken = 0;

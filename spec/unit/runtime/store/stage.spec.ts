@@ -137,3 +137,14 @@ test("bodies of unknown length whose files cannot be removed leave their turn to
   for (const one of Array.from({ length: 8 }, stage)) await drive(clock, one.write(chunk));
   expect(clock.monotonicMs() - before).toBeLessThan(1_000);
 });
+
+test("bodies of unknown length that have come whole leave their turn, and the room for more, to others", async () => {
+  const { clock, space, stage } = bench(128 * MiB, 0);
+  const stages = Array.from({ length: 8 }, stage);
+  for (const one of stages) await drive(clock, one.write(chunk));
+  for (const one of stages) one.endIntake();
+  expect(space.reservedBytes).toBe(0);
+  const before = clock.monotonicMs();
+  for (const one of Array.from({ length: 8 }, stage)) await drive(clock, one.write(chunk));
+  expect(clock.monotonicMs() - before).toBeLessThan(1_000);
+});
