@@ -29,6 +29,8 @@ type DeadFile = {
   readonly file: number;
   readonly path: string;
   readonly sinceMs: number;
+  /** How many died before it, and itself. */
+  readonly number: number;
   /** Its name is gone; what is left is kept by who reads from it. */
   isUnlinked: boolean;
   hasFailed: boolean;
@@ -43,13 +45,20 @@ type DeadFile = {
 export class DeadFiles {
   readonly #options: DeadFilesOptions;
   readonly #dead = new Map<number, DeadFile>();
+  /** Files that died so far, and those of them that a checkpoint covers. */
+  #number = 0;
+  #coveredNumber = 0;
   #running: Promise<void> | null = null;
   #unlinking: Promise<unknown> | null = null;
+  /** Ends the pause between two looks. */
+  #endPause: () => void = () => {};
+  #isWoken = false;
   #isClosed = false;
 
   constructor(options: DeadFilesOptions) {
     this.#options = options;
     options.space.pinnedBytes = () => this.#pinnedBytes();
+    options.space.onWaiting = () => this.#wake();
   }
 
   get count(): number {
@@ -62,7 +71,10 @@ export class DeadFiles {
     files.markDead(file);
     const path = files.anyPathOf(file);
     const sinceMs = clock.monotonicMs();
-    this.#dead.set(file, { file, path, sinceMs, isUnlinked: false, hasFailed: false });
+    this.#number += 1;
+    const number = this.#number;
+    this.#dead.set(file, { file, path, sinceMs, number, isUnlinked: false, hasFailed: false });
+    if (this.#isAwaited) this.#wake();
     this.#running ??= this.#run();
   }
 
@@ -74,7 +86,30 @@ export class DeadFiles {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#wake();
     await this.#running;
+  }
+
+  /** Whether somebody cannot go on without the room. */
+  get #isAwaited(): boolean {
+    const { space } = this.#options;
+    return space.waiting > 0 || space.isHurried;
+  }
+
+  #wake(): void {
+    this.#isWoken = true;
+    this.#endPause();
+  }
+
+  /** Until the next look, which who needs room does not wait for. */
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#options.clock.after(lookMs, resolve);
+      this.#endPause = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
   }
 
   /** Of the dead bytes, those that do not come back soon. */
@@ -88,41 +123,43 @@ export class DeadFiles {
   }
 
   async #run(): Promise<void> {
-    const { clock, checkpoint } = this.#options;
-    let coveredMs = -1;
     while (this.#dead.size > 0 && !this.#isClosed) {
-      const startedMs = clock.monotonicMs();
-      if ([...this.#dead.values()].some(({ sinceMs }) => sinceMs >= coveredMs)) {
-        await checkpoint();
-        coveredMs = startedMs;
+      this.#isWoken = false;
+      if (this.#coveredNumber < this.#number) {
+        const number = this.#number;
+        await this.#options.checkpoint();
+        this.#coveredNumber = number;
       }
-      if (!(await this.#endSome(coveredMs))) await sleep(clock, lookMs);
+      const end = await this.#endSome();
+      // A disk that refuses is not asked again at once, whoever waits.
+      if (end === "failed") await sleep(this.#options.clock, lookMs);
+      else if (end === "none" && !this.#isWoken) await this.#pause();
     }
     this.#running = null;
   }
 
-  /** False when none went. */
-  async #endSome(coveredMs: number): Promise<boolean> {
+  /** "none": none went. */
+  async #endSome(): Promise<"some" | "none" | "failed"> {
     const oldestFirst = [...this.#dead.values()].sort((left, right) => left.file - right.file);
     let isAnyGone = false;
     for (const dead of oldestFirst) {
       // Forgotten by `clear` meanwhile: an index that is made anew may name what is still there.
       if (this.#isClosed || this.#dead.get(dead.file) !== dead) break;
       if (!dead.isUnlinked) {
-        if (dead.sinceMs >= coveredMs || !this.#mayGo(dead)) break;
+        if (dead.number > this.#coveredNumber || !this.#mayGo(dead)) break;
         this.#unlinking = this.#unlink(dead);
         await this.#unlinking;
-        if (!dead.isUnlinked) break;
+        if (!dead.isUnlinked) return "failed";
       }
       isAnyGone = this.#forget(dead) || isAnyGone;
     }
-    return isAnyGone;
+    return isAnyGone ? "some" : "none";
   }
 
   #mayGo({ file, sinceMs }: DeadFile): boolean {
     const { clock, space, users } = this.#options;
     if (users.isChecked(file)) return false;
-    if (space.waiting > 0 || space.isHurried) return true;
+    if (this.#isAwaited) return true;
     return clock.monotonicMs() - sinceMs >= (space.isShort ? shortMs : calmMs);
   }
 

@@ -58,8 +58,9 @@ export class Space {
   isStuck: () => boolean = () => false;
   /** Of the dead bytes, those that somebody reads: they stay for as long as he does. */
   pinnedBytes: () => number = () => 0;
-  /** Room is being waited for by the one who makes it. */
-  isHurried = false;
+  /** Told whenever somebody begins to wait for room. */
+  onWaiting: () => void = () => {};
+  #isHurried = false;
 
   constructor(options: SpaceOptions) {
     this.#options = options;
@@ -91,6 +92,16 @@ export class Space {
   /** Those who wait for room; all of the committer's count as one. */
   get waiting(): number {
     return this.#waiters.length + Number(this.#wantedBytes > 0);
+  }
+
+  /** Room is being waited for by the one who makes it. */
+  get isHurried(): boolean {
+    return this.#isHurried;
+  }
+
+  set isHurried(isHurried: boolean) {
+    this.#isHurried = isHurried;
+    if (isHurried) this.onWaiting();
   }
 
   freeBytes(): number {
@@ -201,7 +212,9 @@ export class Space {
   /** What the committer waits for; 0 when it does not wait. */
   want(bytes: number): void {
     this.#wantedBytes = bytes;
-    if (bytes > 0) this.onShort();
+    if (bytes === 0) return;
+    this.onWaiting();
+    this.onShort();
   }
 
   /** Resolves at the next change of what is used, or after `withinMs`. */
@@ -248,6 +261,7 @@ export class Space {
     if (isFirst) this.#waiters.unshift(waiter);
     else this.#waiters.push(waiter);
     this.waits += 1;
+    this.onWaiting();
     this.onShort();
     return {
       room,

@@ -87,6 +87,64 @@ describe("dead files", () => {
   });
 });
 
+describe("somebody who cannot go on without their room", () => {
+  test("has it at once, although the next look is a while away", async () => {
+    const { files, space, removed, dead, pass } = bench();
+    for (const file of [1, 2, 3]) dead.add(file);
+    // In the middle between two looks, and before the time that readers are given in calm.
+    await pass(150);
+    expect(removed).toEqual([]);
+    const take = space.take(MiB);
+    await pass(1);
+    expect(removed).toEqual([1, 2, 3].map((file) => files.segmentPath(file)));
+    (await take.room).giveBack();
+  });
+
+  test("has that of a file that dies while he waits", async () => {
+    const { files, space, uses, removed, dead, pass } = bench();
+    // Somebody reads the first one on, so that there is a next look.
+    uses.add(files.segmentPath(1));
+    dead.add(1);
+    const take = space.take(MiB - 2 * fileBytes);
+    await pass(150);
+    expect(removed).toEqual([files.segmentPath(1)]);
+    for (const file of [2, 3]) dead.add(file);
+    await pass(1);
+    (await take.room).giveBack();
+  });
+
+  test("may be the one who writes again what is to stay, or the committer", async () => {
+    const { files, space, removed, dead, pass } = bench();
+    dead.add(1);
+    await pass(150);
+    space.isHurried = true;
+    await pass(1);
+    expect(removed).toEqual([files.segmentPath(1)]);
+    space.isHurried = false;
+    dead.add(2);
+    await pass(150);
+    space.want(MiB);
+    await pass(1);
+    expect(removed).toEqual([1, 2].map((file) => files.segmentPath(file)));
+  });
+});
+
+test("a disk that refuses to unlink is asked a few times a second, however many wait for room", async () => {
+  const { space, seam, dead, pass } = bench();
+  let asked = 0;
+  seam.unlink = async () => {
+    asked += 1;
+    throw new Error("EIO");
+  };
+  dead.add(1);
+  for (let i = 0; i < 100; i++) {
+    space.want(MiB);
+    await pass(10);
+  }
+  expect(asked).toBeGreaterThan(5);
+  expect(asked).toBeLessThanOrEqual(20);
+});
+
 test("a store that is made anew keeps every file whose unlink had not begun", async () => {
   const { files, removed, seam, dead, pass } = bench();
   const gate = Promise.withResolvers<void>();
