@@ -5,6 +5,7 @@ import type { LoopSteps } from "../base/loop-steps.ts";
 import { MiB } from "../base/units.ts";
 import { type CatalogView, peekRow } from "./catalog-view.ts";
 import type { CopyChange } from "./copy-change.ts";
+import type { CopyRoom } from "./copy-room.ts";
 import { fileSeed } from "./format.ts";
 import { bytesKey, makeScope } from "./identity.ts";
 import type { KeepPolicy, Verdict } from "./keep-policy.ts";
@@ -46,6 +47,7 @@ export type DrainTarget = {
   readonly commit: (change: CopyChange) => Promise<Outcome>;
   readonly nextTurn: () => Promise<void>;
   readonly steps: LoopSteps;
+  readonly copyRoom: CopyRoom;
   /** False when the store stopped: the drain ends where it is, and goes on another time. */
   readonly mayGoOn: () => boolean;
   /** Waits until so many bytes can be written before anything of this file is free; false when that takes too long. */
@@ -140,7 +142,8 @@ class Drain {
 
   /** Everything of one step that needs no waiting: rows that go, and records to be written again. */
   #step(page: RecordPage, from: number): { endAt: number; copies: readonly Copy[] } {
-    const { clock } = this.#target;
+    const { clock, copyRoom } = this.#target;
+    copyRoom.clear();
     const endMs = clock.monotonicMs() + stepMsMax;
     const gone: DrainRecord[] = [];
     const cleaned: DrainRecord[] = [];
@@ -241,9 +244,9 @@ class Drain {
 
   /** The record as it will be written again; null when it is damaged. */
   #read(record: DrainRecord): CopyChange | "cleaned" | null {
-    const { view, storeId } = this.#target;
+    const { view, storeId, copyRoom } = this.#target;
     const { file, handle } = this.#parts;
-    const bytes = new Uint8Array(record.lengthBytes);
+    const bytes = copyRoom.take(record.lengthBytes);
     try {
       if (handle.read(bytes, record.offsetBytes) !== bytes.length) return null;
     } catch {

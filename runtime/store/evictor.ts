@@ -5,6 +5,7 @@ import type { LoopSteps } from "../base/loop-steps.ts";
 import { minute, second } from "../base/units.ts";
 import { type CatalogView, peekRow } from "./catalog-view.ts";
 import type { CopyChange } from "./copy-change.ts";
+import { CopyRoom } from "./copy-room.ts";
 import type { DeadFiles } from "./dead-files.ts";
 import { type DrainCounts, drainSegment } from "./drain-segment.ts";
 import type { FilterRefresh } from "./filter-refresh.ts";
@@ -69,6 +70,7 @@ export type EvictorOptions = {
 /** Makes room: drains the oldest files, one after the other, for as long as more is used than may be. */
 export class Evictor {
   readonly #options: EvictorOptions;
+  readonly #copyRoom = new CopyRoom();
   readonly counts: DrainCounts = { evicted: 0, evictedBytes: 0, copied: 0, copiedBytes: 0 };
   #target: EvictionTarget | null = null;
   #running: Promise<void> | null = null;
@@ -224,6 +226,7 @@ export class Evictor {
         clock,
         nextTurn,
         steps,
+        copyRoom: this.#copyRoom,
         maintenance: worker,
         mayGoOn: () => this.#target === target && this.#options.isServing(),
         roomToCopy: (bytes) => this.#roomToCopy(target, bytes),
