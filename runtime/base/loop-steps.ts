@@ -13,16 +13,31 @@ export type LoopStepFigures = {
   readonly longestWallMs: number;
   /** The longest that the loop was held by a step: without what it waited for a core that others had. */
   readonly longestHeldMs: number;
-  /** The most that a step worked: without what it waited for the disk as well. */
+  /** The most that a step worked: without what it waited for the disk, and without steps in which garbage was collected. */
   readonly longestCpuMs: number;
   /** Steps that held it for longer than a step may. */
   readonly longCount: number;
+  /** Of those, steps that worked no longer than a step may: they waited, for the disk as a rule. */
+  readonly longWaitCount: number;
+  /** Of those, steps in which JavaScriptCore collected garbage, which it does wherever something asks for memory. */
+  readonly longCollectionCount: number;
 };
 
-/** Of the thread of the loop, so far: how long it has waited for a core, and how long it has worked. */
-export type ThreadTimes = { readonly waitedMs: () => number; readonly cpuMs: () => number };
+/** Of the thread of the loop, so far: how long it has waited for a core, how long it has worked, and its heap now. */
+export type ThreadTimes = {
+  readonly waitedMs: () => number;
+  readonly cpuMs: () => number;
+  readonly heapBytes: () => number;
+};
 
-export const noThreadTimes: ThreadTimes = { waitedMs: () => 0, cpuMs: () => 0 };
+export const noThreadTimes: ThreadTimes = { waitedMs: () => 0, cpuMs: () => 0, heapBytes: () => 0 };
+
+type Step = {
+  readonly wallMs: number;
+  readonly heldMs: number;
+  readonly workedMs: number;
+  readonly hasCollected: boolean;
+};
 
 type Counts = { -readonly [K in keyof LoopStepFigures]: number };
 
@@ -46,6 +61,8 @@ export class LoopSteps {
         longestHeldMs: 0,
         longestCpuMs: 0,
         longCount: 0,
+        longWaitCount: 0,
+        longCollectionCount: 0,
       });
     }
   }
@@ -62,7 +79,8 @@ export class LoopSteps {
 
   /** `step` must not wait for anything. */
   run<T>(name: LoopStepName, step: () => T): T {
-    const { waitedMs, cpuMs } = this.#thread;
+    const { waitedMs, cpuMs, heapBytes } = this.#thread;
+    const heapBeforeBytes = heapBytes();
     const waitedBeforeMs = waitedMs();
     const startMs = this.#clock.monotonicMs();
     const startCpuMs = cpuMs();
@@ -72,13 +90,21 @@ export class LoopSteps {
       const workedMs = cpuMs() - startCpuMs;
       const wallMs = this.#clock.monotonicMs() - startMs;
       const heldMs = wallMs - (waitedMs() - waitedBeforeMs);
-      const figures = this.#of(name);
-      figures.count += 1;
-      figures.wallMs += wallMs;
-      figures.longestWallMs = Math.max(figures.longestWallMs, wallMs);
-      figures.longestHeldMs = Math.max(figures.longestHeldMs, heldMs);
-      figures.longestCpuMs = Math.max(figures.longestCpuMs, workedMs);
-      if (heldMs > stepHeldMsMax) figures.longCount += 1;
+      // Nothing but the collector makes it smaller; a step that is a collection is to blame for it.
+      const hasCollected = name !== "collect" && heapBytes() < heapBeforeBytes;
+      this.#count(this.#of(name), { wallMs, heldMs, workedMs, hasCollected });
     }
+  }
+
+  #count(figures: Counts, { wallMs, heldMs, workedMs, hasCollected }: Step): void {
+    figures.count += 1;
+    figures.wallMs += wallMs;
+    figures.longestWallMs = Math.max(figures.longestWallMs, wallMs);
+    figures.longestHeldMs = Math.max(figures.longestHeldMs, heldMs);
+    if (!hasCollected) figures.longestCpuMs = Math.max(figures.longestCpuMs, workedMs);
+    if (heldMs <= stepHeldMsMax) return;
+    figures.longCount += 1;
+    if (workedMs <= stepHeldMsMax) figures.longWaitCount += 1;
+    else if (hasCollected) figures.longCollectionCount += 1;
   }
 }

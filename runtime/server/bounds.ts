@@ -1,3 +1,4 @@
+import { heapSize } from "bun:jsc";
 import type { Clock } from "../base/clock.ts";
 import { openCoreWait } from "../base/core-wait.ts";
 import { Descriptors } from "../base/descriptors.ts";
@@ -41,7 +42,11 @@ export function makeBounds(config: Config, disk: Disk, clock: Clock): Bounds {
     connections: new ConnectionLimit(plan.connections),
     scratch: createScratch(config.tmpBytesMax, clock),
     readHandles: plan.readHandles,
-    steps: new LoopSteps(clock, { waitedMs: openCoreWait(disk), cpuMs: openThreadCpu() }),
+    steps: new LoopSteps(clock, {
+      waitedMs: openCoreWait(disk),
+      cpuMs: openThreadCpu(),
+      heapBytes: heapSize,
+    }),
   };
 }
 

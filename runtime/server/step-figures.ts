@@ -30,6 +30,18 @@ export function addStepFigures(metrics: Metrics, steps: LoopSteps): void {
     type: "counter",
     of: ({ longCount }) => longCount,
   });
+  add("kura_loop_long_step_waits_total", "Of the long ones, those that waited, for the disk.", {
+    type: "counter",
+    of: ({ longWaitCount }) => longWaitCount,
+  });
+  add(
+    "kura_loop_long_step_collections_total",
+    "Of the long ones, those in which the runtime collected garbage.",
+    {
+      type: "counter",
+      of: ({ longCollectionCount }) => longCollectionCount,
+    },
+  );
   add("kura_loop_longest_step_seconds", "The longest, from its begin to its end.", {
     type: "gauge",
     of: ({ longestWallMs }) => longestWallMs / second,
@@ -40,7 +52,7 @@ export function addStepFigures(metrics: Metrics, steps: LoopSteps): void {
   });
   add(
     "kura_loop_longest_work_seconds",
-    "The most that one worked: without waits for the disk too.",
+    "The most that one worked: without waits for the disk and collections of garbage too.",
     {
       type: "gauge",
       of: ({ longestCpuMs }) => longestCpuMs / second,

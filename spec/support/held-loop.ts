@@ -11,6 +11,8 @@ export type HeldLoop = {
   readonly longestHeldMs: number;
   readonly longestCpuMs: number;
   readonly longCount: number;
+  readonly longWaitCount: number;
+  readonly longCollectionCount: number;
 };
 
 /** The kinds that ran at all. */
@@ -27,6 +29,8 @@ export function heldLoop(metrics: NodeMetrics): HeldLoop[] {
       longestHeldMs: of("longest_hold_seconds") * second,
       longestCpuMs: of("longest_work_seconds") * second,
       longCount: of("long_steps_total"),
+      longWaitCount: of("long_step_waits_total"),
+      longCollectionCount: of("long_step_collections_total"),
     };
   });
 }
@@ -46,6 +50,7 @@ export function longStoreStepShare(held: readonly HeldLoop[]): number {
 export function describeHeldLoop(held: readonly HeldLoop[]): string {
   const one = (each: HeldLoop): string =>
     `${each.step} ${each.count} x ${each.meanMs.toFixed(2)} ms, longest ${each.longestHeldMs.toFixed(1)} ` +
-    `(${each.longestWallMs.toFixed(1)} with waits for a core, ${each.longestCpuMs.toFixed(1)} of work), ${each.longCount} over 10 ms`;
+    `(${each.longestWallMs.toFixed(1)} with waits for a core, ${each.longestCpuMs.toFixed(1)} of work), ${each.longCount} over 10 ms ` +
+    `(${each.longWaitCount} waited, ${each.longCollectionCount} collected)`;
   return `steps on the loop: ${held.map(one).join("; ")}`;
 }

@@ -1,5 +1,9 @@
 import { expect, test } from "bun:test";
-import { LoopSteps, noThreadTimes } from "../../../../runtime/base/loop-steps.ts";
+import {
+  type LoopStepName,
+  LoopSteps,
+  noThreadTimes,
+} from "../../../../runtime/base/loop-steps.ts";
 import { SimClock } from "../../../support/sim-clock.ts";
 
 function pass(clock: SimClock, ms: number): void {
@@ -11,7 +15,7 @@ test("a step counts with what it held the loop, and a core that others had is to
   const clock = new SimClock();
   let waitedMs = 100;
   let workedMs = 5;
-  const thread = { waitedMs: () => waitedMs, cpuMs: () => workedMs };
+  const thread = { ...noThreadTimes, waitedMs: () => waitedMs, cpuMs: () => workedMs };
   const steps = new LoopSteps(clock, thread);
   const take = (wallMs: number, withoutCoreMs: number): string =>
     steps.run("evict", () => {
@@ -31,6 +35,8 @@ test("a step counts with what it held the loop, and a core that others had is to
     longestHeldMs: 11,
     longestCpuMs: 5.5,
     longCount: 1,
+    longWaitCount: 1,
+    longCollectionCount: 0,
   });
   expect(steps.of("hints").count).toBe(0);
 });
@@ -45,4 +51,30 @@ test("a step that fails counts too", () => {
     });
   expect(fail).toThrow("no");
   expect(steps.of("filter").longCount).toBe(1);
+});
+
+test("a long step tells whether it worked, waited or had the collector in it", () => {
+  const clock = new SimClock();
+  let workedMs = 0;
+  let heapBytes = 100;
+  const thread = { ...noThreadTimes, cpuMs: () => workedMs, heapBytes: () => heapBytes };
+  const steps = new LoopSteps(clock, thread);
+  const take = (name: LoopStepName, ofIt: { workMs: number; heapBytes: number }): void => {
+    steps.run(name, () => {
+      pass(clock, 20);
+      workedMs += ofIt.workMs;
+      heapBytes = ofIt.heapBytes;
+    });
+  };
+  take("evict", { workMs: 11, heapBytes: 110 });
+  take("evict", { workMs: 19, heapBytes: 109 });
+  take("evict", { workMs: 9, heapBytes: 108 });
+  const { longCount, longWaitCount, longCollectionCount, longestCpuMs } = steps.of("evict");
+  expect([longCount, longWaitCount, longCollectionCount, longestCpuMs]).toEqual([3, 1, 1, 11]);
+  // Collecting is what this one is for.
+  take("collect", { workMs: 18, heapBytes: 50 });
+  const collect = steps.of("collect");
+  expect([collect.longCount, collect.longCollectionCount, collect.longestCpuMs]).toEqual([
+    1, 0, 18,
+  ]);
 });
