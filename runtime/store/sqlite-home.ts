@@ -1,11 +1,12 @@
 import { constants, Database } from "bun:sqlite";
 import type { Disk } from "../base/disk.ts";
 import { Fault, systemCode } from "../base/fault.ts";
-import { KiB } from "../base/units.ts";
+import { GiB, KiB } from "../base/units.ts";
 import type { Index, IndexHome } from "./index.ts";
 import { asIndexFault } from "./index-fault.ts";
 import { migrate } from "./schema.ts";
 import { SqliteIndex } from "./sqlite-index.ts";
+import { readWalPages } from "./wal-pages.ts";
 
 export type SqliteHomeOptions = {
   readonly disk: Disk;
@@ -16,6 +17,8 @@ export type SqliteHomeOptions = {
 
 /** Of SQLite, by default; larger ones would be multiples of it. */
 const pageBytes = 4 * KiB;
+/** SQLite locks bytes of it and never writes it. */
+const lockPage = GiB / pageBytes + 1;
 
 const indexFiles = ["kura.db", "kura.db-wal", "kura.db-shm"] as const;
 const suspectName = "index-suspect";
@@ -40,11 +43,11 @@ export class SqliteHome implements IndexHome {
 
   open(): Index {
     this.#checkSuspicion();
-    this.#judgeFiles();
+    const isInCheckpoint = this.#judgeFiles();
     return this.#connect((database) => {
       migrate(database, this.#path);
-      judgeAge(database, this.#path);
-      startSession(database, this.#path);
+      if (!isInCheckpoint) judgeAge(database, this.#path);
+      if (isInCheckpoint || readAlone(this.#path, openNote) === null) startSession(database);
     });
   }
 
@@ -123,17 +126,39 @@ export class SqliteHome implements IndexHome {
     disk.syncFolder(dataDir);
   }
 
-  /** Signs that the files do not belong together, to be seen before SQLite changes any of them. */
-  #judgeFiles(): void {
+  /**
+   * Signs that the files do not belong together, to be seen before SQLite changes any of them. True when the process ended
+   * in the middle of a checkpoint that makes the database longer.
+   */
+  #judgeFiles(): boolean {
     const { disk } = this.#options;
     const size = disk.sizeBytes(this.#path);
-    if (size === null) return;
+    if (size === null) return false;
     if (size === 0) throw new Fault("damaged", "The index is an empty file");
     // SQLite counts a page that was cut as a whole one and reads zeros in place of its end, where rows are.
     if (size % pageBytes !== 0) throw new Fault("damaged", "The index is cut inside a page");
     const walBytes = disk.sizeBytes(`${this.#path}-wal`) ?? 0;
     if (walBytes === 0 && readAlone(this.#path, openNote) !== null) {
       throw new Fault("damaged", "The write-ahead log of an index that was in use is gone");
+    }
+    return this.#isInCheckpoint(size / pageBytes);
+  }
+
+  /**
+   * A checkpoint writes pages in their order, so that the first one may count some that are not there yet. All of those
+   * are in the write-ahead log then, which was synced before; what else the file alone lacks is damage.
+   */
+  #isInCheckpoint(pageCount: number): boolean {
+    try {
+      readAlone(this.#path, openNote);
+      return false;
+    } catch (error) {
+      const wal = readWalPages(this.#options.disk, `${this.#path}-wal`, pageBytes);
+      if (wal === null || wal.pageCount <= pageCount) throw error;
+      for (let page = pageCount + 1; page <= wal.pageCount; page++) {
+        if (page !== lockPage && !wal.pages.has(page)) throw error;
+      }
+      return true;
     }
   }
 }
@@ -142,8 +167,7 @@ export class SqliteHome implements IndexHome {
  * Notes in the database file itself that the index is in use, and leaves its write-ahead log behind: from here on a
  * missing log means that somebody took it away. `SqliteIndex.close` takes the note back.
  */
-function startSession(database: Database, path: string): void {
-  if (readAlone(path, openNote) !== null) return;
+function startSession(database: Database): void {
   database.exec("INSERT OR REPLACE INTO meta VALUES ('open', x'01')");
   database.exec("PRAGMA wal_checkpoint(PASSIVE)");
 }

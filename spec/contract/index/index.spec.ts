@@ -8,6 +8,7 @@ import { realDisk } from "../../../runtime/base/real-disk.ts";
 import { MiB } from "../../../runtime/base/units.ts";
 import type { Index, IndexBatch, IndexHome, Mark, Row } from "../../../runtime/store/index.ts";
 import { SqliteHome } from "../../../runtime/store/sqlite-home.ts";
+import { readWalPages } from "../../../runtime/store/wal-pages.ts";
 import { SimCalls } from "../../support/sim-disk-calls.ts";
 import { SimIndexHome } from "../../support/sim-index.ts";
 
@@ -28,6 +29,7 @@ function sqliteFolder(): { home: IndexHome; databasePath: string } {
 
 /** @source SQLite file format, section 1.3: size of the database in pages. */
 const pageCountAt = 28;
+const pageBytes = 4_096;
 
 const storeId = Uint8Array.from({ length: 16 }, (_, i) => i);
 const firstMark: Mark = { file: 0, offsetBytes: 0, chain: 0, seq: 0, version: 0, fileHigh: 0 };
@@ -295,7 +297,85 @@ describe("SQLite after a power cut", () => {
   });
 });
 
+/** What a process leaves that ends after so many pages of the checkpoint that takes its database from one to the other. */
+function cutCheckpoint(before: Buffer, after: Buffer, pages: number): Buffer {
+  let cut = Buffer.from(before);
+  let written = 0;
+  for (let at = 0; at < after.length && written < pages; at += pageBytes) {
+    const page = after.subarray(at, at + pageBytes);
+    if (page.equals(cut.subarray(at, at + pageBytes))) continue;
+    cut = Buffer.concat([cut.subarray(0, at), page, cut.subarray(at + pageBytes)]);
+    written += 1;
+  }
+  return cut;
+}
+
 describe("SQLite in the middle of a checkpoint", () => {
+  /** The files of a process that wrote much since its last checkpoint, and what that checkpoint would make of them. */
+  function beforeCheckpoint(firstRows: number, newRows: number) {
+    const { home, databasePath } = sqliteFolder();
+    const index = home.open();
+    index.adopt({ storeId }, firstMark);
+    index.apply(batch(Array.from({ length: firstRows }, (_, i) => row(`${i}`, { seq: 1 }))));
+    const other = new Database(databasePath);
+    other.exec("PRAGMA wal_checkpoint(PASSIVE)");
+    other.close();
+    index.apply(batch(Array.from({ length: newRows }, (_, i) => row(`new ${i}`, { seq: 2 }))));
+    index.uploads.putUpload(upload);
+    const before = fs.readFileSync(databasePath);
+    const wal = fs.readFileSync(`${databasePath}-wal`);
+    const ending = new Database(databasePath);
+    ending.exec("PRAGMA wal_checkpoint(PASSIVE)");
+    ending.close();
+    const after = fs.readFileSync(databasePath);
+    index.drop();
+    const walPath = `${databasePath}-wal`;
+    const leave = (database: Buffer, log: Buffer): void => {
+      fs.rmSync(`${databasePath}-shm`, { force: true });
+      fs.writeFileSync(databasePath, database);
+      fs.writeFileSync(walPath, log);
+    };
+    fs.writeFileSync(walPath, wal);
+    return { home, before, wal, walPath, after, leave };
+  }
+
+  test("loses nothing, whatever page was the last one that it wrote", () => {
+    const { home, before, wal, after, leave } = beforeCheckpoint(20, 300);
+    expect(after.length).toBeGreaterThan(before.length + 4 * pageBytes);
+    let cuts = 0;
+    for (; cuts < after.length / pageBytes; cuts++) {
+      const cut = cutCheckpoint(before, after, cuts);
+      leave(cut, wal);
+      const index = home.open();
+      expect(index.countRows()).toBe(320);
+      expect(index.find(sha256("new 299"))?.seq).toBe(2);
+      expect([...index.uploads.uploads()]).toHaveLength(1);
+      index.drop();
+      if (cut.equals(after)) break;
+    }
+    expect(cuts).toBeGreaterThan(8);
+  });
+
+  test("is damaged when pages are missing that the write-ahead log does not have", () => {
+    const { home, wal, walPath, after, leave } = beforeCheckpoint(3_000, 10);
+    let pageCount = after.length / pageBytes;
+    const inLog = readWalPages(realDisk, walPath, pageBytes)?.pages ?? new Set();
+    // The last page of all that only the database file has.
+    while (inLog.has(pageCount)) pageCount -= 1;
+    leave(after.subarray(0, (pageCount - 1) * pageBytes), wal);
+    expect(() => home.open()).toThrow(expect.objectContaining({ code: "damaged" }));
+  });
+
+  test("is damaged when the write-ahead log that has the missing pages is not whole", () => {
+    const { home, before, wal, after, leave } = beforeCheckpoint(20, 300);
+    const flipped = Buffer.from(wal);
+    flipped.writeUInt8(flipped.readUInt8(200) ^ 1, 200);
+    for (const log of [wal.subarray(0, wal.length / 2), flipped]) {
+      leave(cutCheckpoint(before, after, 2), log);
+      expect(() => home.open()).toThrow(expect.objectContaining({ code: "damaged" }));
+    }
+  });
+
   test("is opened again beside itself, though its file alone looks torn", () => {
     const { home, databasePath } = sqliteFolder();
     const index = home.open();
@@ -305,7 +385,6 @@ describe("SQLite in the middle of a checkpoint", () => {
     const fd = fs.openSync(databasePath, "r+");
     fs.writeSync(fd, Buffer.from([0, 0, 0x10, 0]), 0, 4, pageCountAt);
     fs.closeSync(fd);
-    expect(() => home.open()).toThrow(expect.objectContaining({ code: "damaged" }));
     const again = home.reopen();
     expect(again.find(sha256("7"))?.seq).toBe(1);
     again.apply(batch([row("7", { seq: 2 })]));
