@@ -2,6 +2,7 @@ import { edenGC } from "bun:jsc";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { LoopSteps } from "../base/loop-steps.ts";
 import { MiB, second } from "../base/units.ts";
+import { RuntimeCollections } from "./runtime-collections.ts";
 
 /** Resident memory may grow by this much before it is collected. */
 const growthBytesMax = 16 * MiB;
@@ -14,7 +15,8 @@ const pauseLooksMax = 64;
  * 500 uploads of 1 MiB in 30 s cost 57 to 83 MiB without this and 50 to 52 with it; a million artifacts read again and
  * again peaked at 138 in place of 146 MiB, with three collections of 17 to 23 ms in 700,000 requests (2026-11-22).
  */
-export function watchGarbage(clock: Clock, { residentBytes, collect }: GarbageSeams): Timer {
+export function watchGarbage(clock: Clock, seams: GarbageSeams): Timer {
+  const { residentBytes, collect, hasCollected } = seams;
   let lowestBytes = residentBytes();
   let collectedAtBytes: number | null = null;
   let pauseLooks = 1;
@@ -28,7 +30,9 @@ export function watchGarbage(clock: Clock, { residentBytes, collect }: GarbageSe
       collectedAtBytes = null;
     }
     const isGrown = bytes >= lowestBytes + growthBytesMax;
-    if (isGrown && looksSince >= pauseLooks) {
+    // A runtime that collects by itself all the time has little left over, and a collection beside its own waits for that.
+    const isBusy = hasCollected();
+    if (isGrown && !isBusy && looksSince >= pauseLooks) {
       collect();
       looksSince = 0;
       collectedAtBytes = bytes;
@@ -41,6 +45,8 @@ export function watchGarbage(clock: Clock, { residentBytes, collect }: GarbageSe
 export type GarbageSeams = {
   readonly residentBytes: () => number;
   readonly collect: () => void;
+  /** Whether the runtime has collected by itself since the last look. */
+  readonly hasCollected: () => boolean;
 };
 
 /** All of it, in the loop, for 20 to 70 ms: for when memory is short. `Bun.gc(false)` frees nothing (Bun 1.4.5). */
@@ -58,8 +64,13 @@ function collectYoung(): void {
 
 /** Of this process. */
 export function ownGarbage(steps: LoopSteps): GarbageSeams {
+  const collections = new RuntimeCollections();
   return {
     residentBytes: () => process.memoryUsage.rss(),
-    collect: () => steps.run("collect", collectYoung),
+    collect: () => {
+      steps.run("collect", collectYoung);
+      collections.forget();
+    },
+    hasCollected: () => collections.take(),
   };
 }

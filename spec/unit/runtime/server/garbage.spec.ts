@@ -8,19 +8,32 @@ function startWatch() {
   const clock = new SimClock();
   let residentBytes = 100 * MiB;
   let collections = 0;
+  let isBusy = false;
   const timer = watchGarbage(clock, {
     residentBytes: () => residentBytes,
     collect: () => {
       collections += 1;
     },
+    hasCollected: () => isBusy,
   });
   const after = (mebibytes: number): number => {
     residentBytes = mebibytes * MiB;
     clock.step();
     return collections;
   };
-  return { clock, timer, after };
+  const beBusy = (isIt: boolean): void => {
+    isBusy = isIt;
+  };
+  return { clock, timer, after, beBusy };
 }
+
+test("nothing is collected while the runtime does it by itself, and what is left is right after", () => {
+  const { after, beBusy } = startWatch();
+  beBusy(true);
+  expect([after(116), after(200), after(300)]).toEqual([0, 0, 0]);
+  beBusy(false);
+  expect(after(300)).toBe(1);
+});
 
 test("garbage is collected each time that memory has grown by 16 MiB over what the last collection left", () => {
   const { clock, timer, after } = startWatch();
