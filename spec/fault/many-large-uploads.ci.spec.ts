@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { KiB, MiB, minute } from "../../runtime/base/units.ts";
-import { projectFolder, startNode } from "../support/node-process.ts";
+import { writeByGrpc } from "../support/grpc-load.ts";
+import { startNode } from "../support/node-process.ts";
 
 const capacityBytes = 192 * MiB;
 const uploadersAtOnce = 24;
@@ -50,39 +51,8 @@ test(
     await using node = await startNode({
       env: { KURA_CAS_CAPACITY_BYTES: String(capacityBytes) },
     });
-    const wish = [
-      "--operations",
-      "Write",
-      "--sizes",
-      "20MiB",
-      "--piece",
-      "1MiB",
-      "--requests",
-      "96",
-    ];
-    const load = [
-      "--concurrency",
-      "24",
-      "--connections",
-      "3",
-      "--warm-up",
-      "0s",
-      "--verify",
-      "none",
-    ];
-    const command = [
-      "dist/kura",
-      "bench",
-      "grpc",
-      "--url",
-      node.grpcUrl,
-      ...wish,
-      ...load,
-      "--json",
-    ];
-    const bench = Bun.spawn(command, { cwd: projectFolder, stdout: "pipe", stderr: "pipe" });
-    const report = JSON.parse(await new Response(bench.stdout).text()) as { warnings: string[] };
-    expect(report.warnings.filter((warning) => warning.includes("failed"))).toEqual([]);
+    const load = { sizes: "20MiB", piece: "1MiB", requests: 96, concurrency: 24, connections: 3 };
+    expect(await writeByGrpc(node.grpcUrl, load)).toEqual([]);
   },
   5 * minute,
 );

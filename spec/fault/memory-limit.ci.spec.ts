@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { crc32 } from "../../runtime/base/digest.ts";
 import { GiB, KiB, MiB, minute, second } from "../../runtime/base/units.ts";
 import { downloadCrc } from "../support/crc-download.ts";
+import { writeByGrpc } from "../support/grpc-load.ts";
 import { makeContent } from "../support/load-surface.ts";
 import { makeMemoryGroup, type SpecGroup } from "../support/memory-group.ts";
 import { inMiB, memoryOf } from "../support/memory-watch.ts";
@@ -105,6 +106,20 @@ test.skipIf(reason !== null)(
     expect(filledBytes).toBeLessThan(hardBytes);
     expect(group.kills()).toBe(0);
     await limited.calm();
+  },
+  5 * minute,
+);
+
+test.skipIf(reason !== null)(
+  "64 streams that write at one time over 4 connections of gRPC all succeed in a memory group of 512 MiB",
+  async () => {
+    await using limited = await Limited.start();
+    const { node, group } = limited;
+    const load = { sizes: "8MiB", piece: "64KiB", requests: 256, concurrency: 64, connections: 4 };
+    expect(await writeByGrpc(node.grpcUrl, load)).toEqual([]);
+    console.log(`64 streams used ${inMiB(limited.maxBytes)} MiB at most`);
+    expect(limited.maxBytes).toBeLessThan(hardBytes);
+    expect(group.kills()).toBe(0);
   },
   5 * minute,
 );
