@@ -17,10 +17,10 @@ export type LoopStepFigures = {
   readonly longestCpuMs: number;
   /** Steps that held it for longer than a step may. */
   readonly longCount: number;
-  /** Of those, steps that worked no longer than a step may: they waited, for the disk as a rule. */
-  readonly longWaitCount: number;
   /** Of those, steps in which JavaScriptCore collected garbage, which it does wherever something asks for memory. */
   readonly longCollectionCount: number;
+  /** Of the others, steps that worked no longer than a step may: they waited, for the disk as a rule. */
+  readonly longWaitCount: number;
 };
 
 /** Of the thread of the loop, so far: how long it has waited for a core, how long it has worked, and its heap now. */
@@ -61,8 +61,8 @@ export class LoopSteps {
         longestHeldMs: 0,
         longestCpuMs: 0,
         longCount: 0,
-        longWaitCount: 0,
         longCollectionCount: 0,
+        longWaitCount: 0,
       });
     }
   }
@@ -104,7 +104,7 @@ export class LoopSteps {
     if (!hasCollected) figures.longestCpuMs = Math.max(figures.longestCpuMs, workedMs);
     if (heldMs <= stepHeldMsMax) return;
     figures.longCount += 1;
-    if (workedMs <= stepHeldMsMax) figures.longWaitCount += 1;
-    else if (hasCollected) figures.longCollectionCount += 1;
+    if (hasCollected) figures.longCollectionCount += 1;
+    else if (workedMs > 0 && workedMs <= stepHeldMsMax) figures.longWaitCount += 1;
   }
 }

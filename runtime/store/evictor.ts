@@ -253,6 +253,7 @@ export class Evictor {
   /** Copies must not fill the disk faster than what they leave is unlinked. */
   async #roomToCopy(target: EvictionTarget, bytes: number): Promise<boolean> {
     const { space, clock } = this.#options;
+    if (space.hasRoomToCopy(bytes)) return true;
     const endMs = clock.monotonicMs() + copyWaitMs;
     space.isHurried = true;
     try {

@@ -6,7 +6,7 @@ import type { Index, IndexHome } from "./index.ts";
 import { asIndexFault } from "./index-fault.ts";
 import { migrate } from "./schema.ts";
 import { SqliteIndex } from "./sqlite-index.ts";
-import { readWalPages } from "./wal-pages.ts";
+import { readWalPages, type WalPages } from "./wal-pages.ts";
 
 export type SqliteHomeOptions = {
   readonly disk: Disk;
@@ -145,20 +145,38 @@ export class SqliteHome implements IndexHome {
   }
 
   /**
-   * A checkpoint writes pages in their order, so that the first one may count some that are not there yet. All of those
-   * are in the write-ahead log then, which was synced before; what else the file alone lacks is damage.
+   * A checkpoint writes pages in their order, so that the first one may count some that are not there yet. It is in the
+   * write-ahead log then, as are all of those, which was synced before; what else the file alone lacks is damage.
    */
   #isInCheckpoint(pageCount: number): boolean {
     try {
       readAlone(this.#path, openNote);
       return false;
     } catch (error) {
-      const wal = readWalPages(this.#options.disk, `${this.#path}-wal`, pageBytes);
-      if (wal === null || wal.pageCount <= pageCount) throw error;
+      const wal = this.#readWal();
+      if (wal === null || !wal.hasFirst || wal.pageCount <= pageCount) throw error;
       for (let page = pageCount + 1; page <= wal.pageCount; page++) {
         if (page !== lockPage && !wal.pages.has(page)) throw error;
       }
       return true;
+    }
+  }
+
+  /** Null when it is of no use. Nobody in this process may have the index open: closing its file would free all locks. */
+  #readWal(): WalPages | null {
+    const { disk } = this.#options;
+    const first = new Uint8Array(pageBytes);
+    try {
+      const database = disk.open(this.#path, "read");
+      if (database === null) return null;
+      try {
+        if (database.read(first, 0) !== pageBytes) return null;
+      } finally {
+        database.close();
+      }
+      return readWalPages(disk, `${this.#path}-wal`, first);
+    } catch {
+      return null;
     }
   }
 }

@@ -8,21 +8,32 @@ const frameHeadBytes = 24;
 const coveredHeaderBytes = 24;
 const coveredFrameBytes = 8;
 
-/** What the whole transactions of a log come to. `pages`: numbers from 1; `pageCount`: of the database after the last one. */
-export type WalPages = { readonly pages: ReadonlySet<number>; readonly pageCount: number };
+/** What the whole transactions of a log come to. */
+export type WalPages = {
+  /** Their numbers; the first one is 1. */
+  readonly pages: ReadonlySet<number>;
+  /** Of the database after the last transaction. */
+  readonly pageCount: number;
+  /** Whether one of them is the given first page of a database, byte for byte. */
+  readonly hasFirst: boolean;
+};
 
-/** The frames that SQLite would take from a write-ahead log; null when there is no whole transaction. */
-export function readWalPages(disk: Disk, path: string, pageBytes: number): WalPages | null {
+/**
+ * The frames that SQLite would take from a write-ahead log of pages as long as `first`; null when there is no whole
+ * transaction. @throws the error of the disk.
+ */
+export function readWalPages(disk: Disk, path: string, first: Uint8Array): WalPages | null {
   const file = disk.open(path, "read");
   if (file === null) return null;
   try {
-    return readFrames(file, pageBytes);
+    return readFrames(file, first);
   } finally {
     file.close();
   }
 }
 
-function readFrames(file: DiskFile, pageBytes: number): WalPages | null {
+function readFrames(file: DiskFile, first: Uint8Array): WalPages | null {
+  const pageBytes = first.length;
   const header = Buffer.alloc(headerBytes);
   if (file.read(header, 0) !== headerBytes || header.readUInt32BE(8) !== pageBytes) return null;
   const found = header.readUInt32BE(0);
@@ -35,19 +46,24 @@ function readFrames(file: DiskFile, pageBytes: number): WalPages | null {
   const pages = new Set<number>();
   let open: number[] = [];
   let pageCount = 0;
+  let isFirstOpen = false;
+  let hasFirst = false;
   for (let at = headerBytes; file.read(frame, at) === frame.length; at += frame.length) {
     if (!frame.subarray(8, 16).equals(salts)) break;
     sum.add(frame.subarray(0, coveredFrameBytes));
     sum.add(frame.subarray(frameHeadBytes));
     if (!sum.isAt(frame, 16)) break;
-    open.push(frame.readUInt32BE(0));
+    const page = frame.readUInt32BE(0);
+    open.push(page);
+    isFirstOpen ||= page === 1 && frame.subarray(frameHeadBytes).equals(first);
     const endsWith = frame.readUInt32BE(4);
     if (endsWith === 0) continue;
     pageCount = endsWith;
-    for (const page of open) pages.add(page);
+    for (const whole of open) pages.add(whole);
     open = [];
+    hasFirst ||= isFirstOpen;
   }
-  return pageCount === 0 ? null : { pages, pageCount };
+  return pageCount === 0 ? null : { pages, pageCount, hasFirst };
 }
 
 class Checksum {

@@ -12,12 +12,14 @@ const oneShareMax = 1 / 2;
 
 /** Windows of the connections of a port: large ones for as many as memory allows, small ones for the others. */
 export class ConnectionWindows {
+  readonly #messageBytesMax: number;
   readonly #bytesMax: number;
   readonly #largeBytes: number;
   #heldBytes = 0;
 
   /** `messageBytesMax`: what messages on their way may take in all. */
   constructor(messageBytesMax: number) {
+    this.#messageBytesMax = messageBytesMax;
     const begunBytes = Math.min(begunBytesMax, Math.floor(messageBytesMax * begunShareMax));
     this.#bytesMax = messageBytesMax - begunBytes;
     const oneBytesMax = Math.floor(this.#bytesMax * oneShareMax);
@@ -33,9 +35,9 @@ export class ConnectionWindows {
     return bytes;
   }
 
-  /** As much more for a while, beside the windows; false when memory does not allow it. */
+  /** As much more for a while, beside the windows, out of all the memory; false when there is none. */
   tryLend(bytes: number): boolean {
-    if (this.#heldBytes + bytes > this.#bytesMax) return false;
+    if (this.#heldBytes + bytes > this.#messageBytesMax) return false;
     this.#heldBytes += bytes;
     return true;
   }

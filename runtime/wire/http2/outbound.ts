@@ -67,7 +67,9 @@ export class Outbound implements StreamHost {
   /** Nothing goes out any more. */
   end(): void {
     this.#isEnded = true;
+    // Told more than once: by us, and by the socket.
     this.#giveLent(this.#lentBytes);
+    this.#lentBytes = 0;
     this.streams.abandon();
   }
 

@@ -359,10 +359,19 @@ describe("SQLite in the middle of a checkpoint", () => {
   test("is damaged when pages are missing that the write-ahead log does not have", () => {
     const { home, wal, walPath, after, leave } = beforeCheckpoint(3_000, 10);
     let pageCount = after.length / pageBytes;
-    const inLog = readWalPages(realDisk, walPath, pageBytes)?.pages ?? new Set();
+    const inLog = readWalPages(realDisk, walPath, new Uint8Array(pageBytes))?.pages ?? new Set();
     // The last page of all that only the database file has.
     while (inLog.has(pageCount)) pageCount -= 1;
     leave(after.subarray(0, (pageCount - 1) * pageBytes), wal);
+    expect(() => home.open()).toThrow(expect.objectContaining({ code: "damaged" }));
+  });
+
+  test("is damaged when its first page is none of the write-ahead log's", () => {
+    const { home, before, wal, after, leave } = beforeCheckpoint(20, 300);
+    const cut = cutCheckpoint(before, after, 2);
+    // It counts as many pages as the checkpoint would make, and its schema is another one.
+    cut.writeUInt8(cut.readUInt8(150) ^ 1, 150);
+    leave(cut, wal);
     expect(() => home.open()).toThrow(expect.objectContaining({ code: "damaged" }));
   });
 

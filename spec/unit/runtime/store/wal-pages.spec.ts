@@ -10,6 +10,8 @@ const folder = fs.mkdtempSync(path.join(os.tmpdir(), "kura-wal-pages-"));
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
 
 const pageBytes = 4_096;
+/** Of any database. */
+const firstPage = new Uint8Array(pageBytes);
 const frameBytes = 24 + pageBytes;
 const headerBytes = 32;
 
@@ -50,7 +52,7 @@ function pageCountOf(database: Buffer, log: Buffer): number {
 function pageCountRead(database: Buffer, log: Buffer): number {
   const place = path.join(folder, "read-wal");
   fs.writeFileSync(place, log);
-  return readWalPages(realDisk, place, pageBytes)?.pageCount ?? database.length / pageBytes;
+  return readWalPages(realDisk, place, firstPage)?.pageCount ?? database.length / pageBytes;
 }
 
 test("takes from a log what SQLite takes, wherever it was cut or a bit of it was flipped", () => {
@@ -79,13 +81,37 @@ test("knows each page of the whole transactions", () => {
   const { database, log } = writeLog();
   const place = path.join(folder, "whole-wal");
   fs.writeFileSync(place, log);
-  const found = readWalPages(realDisk, place, pageBytes);
+  const found = readWalPages(realDisk, place, firstPage);
   const firstNew = database.length / pageBytes + 1;
   for (let page = firstNew; page <= (found?.pageCount ?? 0); page++) {
     expect(found?.pages.has(page)).toBe(true);
   }
   expect(found?.pages.has((found?.pageCount ?? 0) + 1)).toBe(false);
-  expect(readWalPages(realDisk, path.join(folder, "absent"), pageBytes)).toBeNull();
+  expect(readWalPages(realDisk, path.join(folder, "absent"), firstPage)).toBeNull();
+});
+
+test("knows whether the first page of a database is one of a whole transaction", () => {
+  const { log } = writeLog();
+  const place = path.join(folder, "first-wal");
+  const firsts: Buffer[] = [];
+  let lastAt = 0;
+  for (let at = headerBytes; at < log.length; at += frameBytes) {
+    if (log.readUInt32BE(at) !== 1) continue;
+    lastAt = at;
+    firsts.push(log.subarray(at + 24, at + frameBytes));
+  }
+  expect(firsts.length).toBeGreaterThan(2);
+  fs.writeFileSync(place, log);
+  for (const first of firsts) {
+    expect(readWalPages(realDisk, place, first)?.hasFirst).toBe(true);
+    expect(readWalPages(realDisk, place, flipped(first, 100))?.hasFirst).toBe(false);
+  }
+  // The last transaction of the log is cut off behind this page.
+  fs.writeFileSync(place, log.subarray(0, lastAt + frameBytes));
+  const isLastWhole = log.readUInt32BE(lastAt + 4) !== 0;
+  const last = firsts.at(-1) ?? firstPage;
+  expect(readWalPages(realDisk, place, last)?.hasFirst).toBe(isLastWhole);
+  expect(isLastWhole).toBe(false);
 });
 
 function flipped(bytes: Buffer, at: number): Buffer {

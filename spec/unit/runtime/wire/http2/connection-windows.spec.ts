@@ -20,10 +20,12 @@ describe("the windows of connections", () => {
   test("come back, and can be lent while there is memory", () => {
     const windows = new ConnectionWindows(20 * MiB);
     const first = windows.take();
-    expect(windows.tryLend(6 * MiB)).toBe(false);
-    expect(windows.tryLend(4 * MiB)).toBe(true);
+    expect(windows.tryLend(16 * MiB)).toBe(false);
+    expect(windows.tryLend(15 * MiB)).toBe(true);
     expect(windows.take()).toBe(1 * MiB);
-    windows.give(4 * MiB);
+    windows.give(16 * MiB);
+    expect(windows.take()).toBe(first);
+    windows.give(first);
     windows.give(first);
     expect(windows.take()).toBe(first);
   });

@@ -204,6 +204,9 @@ describe("a stream that is set aside", () => {
     for (const { stream } of engine.seen) stream.setAside(true);
     await Promise.resolve();
     expect(lent()).toBe(quarter);
+    // It ends twice: for what the client does, and when the socket is closed.
+    engine.connection.received(h2Data(0, Buffer.alloc(1)));
+    expect(goaways(engine)).toHaveLength(1);
     engine.connection.closed();
     expect(engine.windowBytes()).toBe(0);
     for (const { stream } of engine.seen) stream.consume(quarter);
