@@ -7,6 +7,7 @@ import type { Survival } from "./sim-disk-file.ts";
 import { type Planted, SimStore } from "./sim-store.ts";
 import { judgeStart, type Marks, markLife, reach } from "./sim-store-run.ts";
 import { ScriptedClients, type Step } from "./sim-store-script.ts";
+import { spareMemory } from "./spare-memory.ts";
 
 export type ExhaustiveOptions = {
   readonly steps: readonly Step[];
@@ -86,6 +87,7 @@ async function cutAt(options: ExhaustiveOptions, offAt: number, report: Exhausti
       if (lost > 0) reach(options.marks, "index lost transactions");
       image.calls.switchOff();
       report.images += 1;
+      spareMemory();
       if (found.length === 0) continue;
       const left = pieces.filter((_, i) => kept(i)).join(", ");
       report.breaches.push(`before call ${offAt}, kept [${left}], index lost ${lost}: ${found[0]}`);
