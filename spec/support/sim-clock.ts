@@ -10,7 +10,7 @@ const wallStartMs = 1_790_000_000_000;
  * order of their due time and then of their making, so that a run repeats exactly.
  */
 export class SimClock implements Clock {
-  readonly #events: Event[] = [];
+  #events: Event[] = [];
   #nowMs = 0;
   #wallAheadMs = wallStartMs;
   #made = 0;
@@ -47,6 +47,16 @@ export class SimClock implements Clock {
     };
     timer = this.after(periodMs, again);
     return { cancel: () => timer?.cancel() };
+  }
+
+  /** How many timers and ends of calls there were so far. */
+  get made(): number {
+    return this.#made;
+  }
+
+  /** Forgets those that were made since `made` was as given: whoever made them is gone. */
+  forgetSince(made: number): void {
+    this.#events = this.#events.filter(({ number }) => number <= made);
   }
 
   /** Runs the earliest event and moves the time to it; false when nothing waits. */

@@ -6,7 +6,6 @@ import type { CallKind, Failure } from "./sim-disk-calls.ts";
 import type { Survival } from "./sim-disk-file.ts";
 import { type Planted, type Remains, SimStore } from "./sim-store.ts";
 import { nameOf, randomSteps, ScriptedClients } from "./sim-store-script.ts";
-import { spareMemory } from "./spare-memory.ts";
 
 /** Places in the store's life that the runs must reach: how often each one was. */
 export type Marks = Map<string, number>;
@@ -256,7 +255,6 @@ export async function runSeeds(
   for (const seed of seeds) {
     const breaches = await runSeed({ ...options, seed });
     count += 1;
-    spareMemory();
     if (breaches.length > 0) failed.push(`seed ${seed}: ${breaches.join("; ")}`);
     if (failed.length >= failedSeedsMax) break;
   }
