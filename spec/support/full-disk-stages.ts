@@ -2,7 +2,14 @@ import { expect } from "bun:test";
 import fs from "node:fs";
 import path from "node:path";
 import { KiB, MiB, minute, second } from "../../runtime/base/units.ts";
-import { everyUpload, exchange, readBody, timedExchange, type Upload } from "./every-upload.ts";
+import {
+  everyUpload,
+  exchange,
+  readBody,
+  type TimedAnswer,
+  timedExchange,
+  type Upload,
+} from "./every-upload.ts";
 import { makeContent } from "./load-surface.ts";
 import {
   completeModule,
@@ -117,6 +124,11 @@ function uploadOf(name: string, sizeBytes: number): Upload {
   const found = everyUpload(name, sizeBytes).find(({ surface }) => surface === "gradle");
   if (found === undefined) throw new Error("Gradle is a surface");
   return found;
+}
+
+async function clean(node: NodeProcess, namespace: string): Promise<TimedAnswer> {
+  const target = `/api/cache/clean?tenant_id=default&namespace_id=${namespace}`;
+  return await timedExchange(node.port, { method: "DELETE", target });
 }
 
 async function expectRefused({ node }: Stage, upload: Upload): Promise<void> {
@@ -305,15 +317,21 @@ async function refuseAtTheEdge(stage: Stage): Promise<void> {
   expect(answers.some(({ status }) => status === 507)).toBe(true);
 }
 
-/** All space goes while groups of many MiB are written: whoever was told of success has it, nobody has a half. */
+/**
+ * All space goes while groups of many MiB are written: whoever was told of success has it, nobody has a half. Every
+ * round cleans up behind itself: all rounds together are more than the capacity, and what is known must not be evicted.
+ */
 async function fillDuringGroups(stage: Stage): Promise<void> {
   const { node, disk, known, name } = stage;
   const told = new Map<string, number>();
   for (let round = 0; round < groupRounds; round++) {
-    const uploads = Array.from({ length: 12 }, (_, i) =>
-      uploadOf(`${name}-g${round}-${i}`, 900 * KiB),
+    const uploads = Array.from({ length: 12 }, (_, i) => ({
+      readAt: `/cache/default/groups/${i}`,
+      bytes: makeContent(`${name}-g${round}-${i}`, 900 * KiB),
+    }));
+    const exchanges = uploads.map(({ readAt: target, bytes: body }) =>
+      exchange(node.port, { request: { method: "PUT", target, body } }),
     );
-    const exchanges = uploads.map((upload) => exchange(node.port, upload));
     await Bun.sleep(round);
     disk.fill(0);
     for (const [i, one] of (await Promise.all(exchanges)).entries()) {
@@ -338,6 +356,7 @@ async function fillDuringGroups(stage: Stage): Promise<void> {
       },
       resumeMsMax,
     );
+    expect(await clean(node, "groups")).toMatchObject({ status: 204 });
   }
   console.log(`writers were told: ${JSON.stringify([...told])}`);
   disk.fill(0);
@@ -353,17 +372,13 @@ async function cleanAndDelete(stage: Stage): Promise<void> {
   }
   const remove = (key: string) =>
     timedExchange(node.port, { method: "DELETE", target: target(key) });
-  const clean = () => {
-    const scope = `tenant_id=default&namespace_id=${name}`;
-    return timedExchange(node.port, { method: "DELETE", target: `/api/cache/clean?${scope}` });
-  };
 
   disk.fill(3 * MiB);
   const put = { method: "PUT", target: target("k4"), body: bytes } as const;
   expect((await timedExchange(node.port, put)).status).toBe(507);
   expect((await remove("k1")).status).toBe(204);
   disk.fill(0);
-  for (const ask of [() => remove("k2"), clean]) {
+  for (const ask of [() => remove("k2"), () => clean(node, name)]) {
     const { status, ms } = await ask();
     expect(status).toBe(507);
     expect(ms).toBeLessThan(refusalMsMax);
@@ -372,6 +387,6 @@ async function cleanAndDelete(stage: Stage): Promise<void> {
   for (const key of ["k2", "k3"])
     expect((await readBody(node.port, target(key)))?.length).toBe(bytes.length);
   disk.release();
-  await until("cleaned", async () => (await clean()).status === 204, resumeMsMax);
+  await until("cleaned", async () => (await clean(node, name)).status === 204, resumeMsMax);
   for (const key of ["k2", "k3"]) expect(await readBody(node.port, target(key))).toBe(null);
 }
